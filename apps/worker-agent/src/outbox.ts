@@ -1,0 +1,133 @@
+/**
+ * What containers produced and the control plane has not stored yet: outputs, generator chunks and init failures, strictly in order.
+ *
+ * A container is answered as soon as its output is in here, not when the control plane has stored it: its next input then need not wait for a
+ * commit, and a control plane that is away for a minute stops no container that still has work. The price: an agent that is killed between the
+ * two loses the output, its input is redelivered (at least once, as promised). The box is bounded in bytes; a full one makes `add` wait, and with it the
+ * container.
+ *
+ * Sequence numbers belong to one link session: `connect` numbers and sends everything again from 1.
+ */
+import { create } from "@bufbuild/protobuf";
+import { type AgentMessage, AgentMessageSchema, type DataChunks, type InitFailure, type Output } from "@squall/protocol/agent";
+
+export type OutboxItem =
+  | { readonly kind: "output"; readonly containerId: string; readonly output: Output }
+  | { readonly kind: "dataChunks"; readonly containerId: string; readonly chunks: DataChunks }
+  | { readonly kind: "initFailure"; readonly containerId: string; readonly failure: InitFailure };
+
+interface Entry {
+  readonly item: OutboxItem;
+  readonly sizeBytes: number;
+  /** 0 while unsent in the present session. */
+  sequence: bigint;
+}
+
+const maxBytes = 64 << 20;
+const maxOutputsPerBatch = 256;
+const maxBatchBytes = 1 << 20;
+
+type Send = (message: AgentMessage) => void;
+
+export class Outbox {
+  #entries: Entry[] = [];
+  #bytes = 0;
+  #sequence = 0n;
+  #send: Send | undefined;
+  #flushScheduled = false;
+  #roomWaiters: (() => void)[] = [];
+  #drainWaiters: { readonly containerId: string; readonly resolve: () => void }[] = [];
+
+  /** Resolves when the item is kept; waits while the box holds more than 64 MiB. Items are sent in the order of the calls that resolved. */
+  async add(item: OutboxItem): Promise<void> {
+    while (this.#bytes > maxBytes) await new Promise<void>((resolve) => this.#roomWaiters.push(resolve));
+    const sizeBytes = itemBytes(item);
+    this.#entries.push({ item, sizeBytes, sequence: 0n });
+    this.#bytes += sizeBytes;
+    this.#scheduleFlush();
+  }
+
+  /** A new link session: everything unacknowledged goes out again, at once, before anything else that the caller sends after this. */
+  connect(send: Send): void {
+    this.#send = send;
+    this.#sequence = 0n;
+    for (const entry of this.#entries) entry.sequence = 0n;
+    this.flush();
+  }
+
+  disconnect(): void {
+    this.#send = undefined;
+  }
+
+  acknowledge(throughSequence: bigint): void {
+    let count = 0;
+    for (const entry of this.#entries) {
+      if (entry.sequence === 0n || entry.sequence > throughSequence) break;
+      this.#bytes -= entry.sizeBytes;
+      count++;
+    }
+    if (count === 0) return;
+    this.#entries.splice(0, count);
+    if (this.#bytes <= maxBytes) for (const resolve of this.#roomWaiters.splice(0)) resolve();
+    this.#drainWaiters = this.#drainWaiters.filter((waiter) => {
+      if (this.holds(waiter.containerId)) return true;
+      waiter.resolve();
+      return false;
+    });
+  }
+
+  /** Whether something of this container is still unacknowledged. */
+  holds(containerId: string): boolean {
+    return this.#entries.some((entry) => entry.item.containerId === containerId);
+  }
+
+  /** Attempts whose output is still unacknowledged: they count as running when the agent reports itself. */
+  unacknowledgedOutputs(containerId: string): Output[] {
+    return this.#entries.flatMap(({ item }) => (item.kind === "output" && item.containerId === containerId ? [item.output] : []));
+  }
+
+  /** Sends what was added so far now, instead of at the end of this tick: call it before a message that must come after. */
+  flush(): void {
+    this.#flushScheduled = false;
+    const send = this.#send;
+    if (!send) return;
+    let batch: Output[] = [];
+    let batchBytes = 0;
+    const closeBatch = () => {
+      if (batch.length > 0) send(create(AgentMessageSchema, { message: { case: "outputs", value: { sequence: this.#sequence, outputs: batch } } }));
+      batch = [];
+      batchBytes = 0;
+    };
+    for (const entry of this.#entries) {
+      if (entry.sequence !== 0n) continue;
+      if (entry.item.kind !== "output" || batch.length >= maxOutputsPerBatch || batchBytes > maxBatchBytes) closeBatch();
+      this.#sequence += 1n;
+      entry.sequence = this.#sequence;
+      if (entry.item.kind === "output") {
+        batch.push(entry.item.output);
+        batchBytes += entry.sizeBytes;
+      } else send(numbered(entry.item, this.#sequence));
+    }
+    closeBatch();
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    setImmediate(() => {
+      if (this.#flushScheduled) this.flush();
+    });
+  }
+}
+
+function numbered(item: Exclude<OutboxItem, { kind: "output" }>, sequence: bigint): AgentMessage {
+  if (item.kind === "dataChunks") return create(AgentMessageSchema, { message: { case: "dataChunks", value: { ...item.chunks, sequence } } });
+  return create(AgentMessageSchema, { message: { case: "initFailure", value: { ...item.failure, sequence } } });
+}
+
+function itemBytes(item: OutboxItem): number {
+  const overheadBytes = 256;
+  if (item.kind === "output") return item.output.result.length + overheadBytes;
+  if (item.kind === "initFailure") return item.failure.result.length + overheadBytes;
+  return item.chunks.chunks.reduce((sum, chunk) => sum + chunk.length, overheadBytes);
+}
