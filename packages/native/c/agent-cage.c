@@ -1,12 +1,12 @@
 // agent-cage -- COMMAND…: runs the agent in a private mount namespace in which runtimes behave:
-// * on hosts that mount both cgroup hierarchies the version 2 one and the named ones are detached (crun refuses hybrid hosts);
+// * on hosts that mount both cgroup hierarchies the version 2 one is covered by an empty file system, since crun refuses hybrid hosts. Covered and not
+//   only detached: runtimes make folders there all the same, and they should vanish with the cage;
 // * /dev is a small one of our own. Runtimes chown the stdio they are given and bind device nodes from here into containers: a mistake then hurts this
 //   /dev and never the host's.
 // Inherited descriptors stay open (Node's IPC channel among them).
 #define _GNU_SOURCE
 #include "native.h"
 #include <dirent.h>
-#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,10 +70,8 @@ int cmd_agent_cage(int argc, char **argv) {
   }
   if (unshare(CLONE_NEWNS)) die("new mount namespace");
   if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) die("make mounts private");
-  if (cgroup_kind() == CGROUP_HYBRID) {
-    if (umount2("/sys/fs/cgroup/unified", MNT_DETACH)) die("detach the unified cgroup hierarchy");
-    if (umount2("/sys/fs/cgroup/systemd", MNT_DETACH) && errno != EINVAL && errno != ENOENT) die("detach the systemd cgroup hierarchy");
-  }
+  if (cgroup_kind() == CGROUP_HYBRID && mount("squall", "/sys/fs/cgroup/unified", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755,size=16m"))
+    die("cover the unified cgroup hierarchy");
   mount_private_dev();
   execvp(argv[2], argv + 2);
   die("run %s", argv[2]);

@@ -1,6 +1,8 @@
 // The network of containers, without a program started per step.
 //
-// net-host --interface NAME --address A          a dummy interface that holds the host's address on every container link; fine when it is there already
+// net-host --interface NAME --address A
+//   An interface that holds the host's address on every container link; fine when it is there already. It is a veth pair with itself (the far end is
+//   NAMEp): kernels without the dummy driver exist, kernels without veth cannot run containers.
 // net-make --host-interface NAME --address A --host-address H --netns FILE --sysfs DIR
 //   One ready namespace: a veth pair NAME <-> eth0, eth0 has A point-to-point to H, default route through H, lo up, no IPv6, low ports open to everyone
 //   (the namespace belongs to the host, so a container's CAP_NET_BIND_SERVICE is void in it). Pinned at FILE; its own sysfs mounted read-only at DIR,
@@ -57,7 +59,7 @@ int cmd_net_host(int argc, char **argv) {
   const char *name = required_option(argc, argv, "--interface");
   uint32_t address = parse_address(required_option(argc, argv, "--address"));
   int socket = open_netlink();
-  check_unless(netlink_add_dummy(socket, name), EEXIST, "add host interface");
+  check_unless(netlink_add_veth(socket, name, format_text("%sp", name), open_namespace("/proc/self/ns/net")), EEXIST, "add host interface");
   check_unless(netlink_add_address(socket, name, address, 0), EEXIST, "add host address");
   check(netlink_set_up(socket, name), "set host interface up");
   set_sysctl("ipv4/ip_forward", "1", true);
@@ -78,7 +80,7 @@ int cmd_net_make(int argc, char **argv) {
   check(netlink_add_veth(inner, "eth0", interface, host_namespace), "add veth pair");
   check(netlink_add_address(inner, "eth0", address, host_address), "add container address");
   check(netlink_set_up(inner, "eth0"), "set eth0 up");
-  check(netlink_add_route(inner, "eth0", 0, 0, host_address), "add default route");
+  check(netlink_add_route(inner, "eth0", 0, 0, host_address, 0), "add default route");
 
   if (mkdir(sysfs, 0755) && errno != EEXIST) die("make %s", sysfs);
   if (mount("sysfs", sysfs, "sysfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL)) die("mount sysfs of the namespace");
@@ -92,7 +94,7 @@ int cmd_net_make(int argc, char **argv) {
   set_sysctl(no_ipv6, "1", false);
   set_sysctl(strict, "1", true); // a packet whose source is not routed back by this very link is dropped: no container can use another's address
   check(netlink_set_up(host, interface), "set host end up");
-  check(netlink_add_route(host, interface, address, 32, 0), "add route to the container");
+  check(netlink_add_route(host, interface, address, 32, 0, host_address), "add route to the container");
   return 0;
 }
 

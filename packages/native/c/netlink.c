@@ -74,17 +74,6 @@ int netlink_add_veth(int socket, const char *name, const char *peer, int peer_na
   return transact(socket, &request);
 }
 
-int netlink_add_dummy(int socket, const char *name) {
-  struct request request = new_request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
-  struct ifinfomsg info = {0};
-  append(&request, &info, sizeof info);
-  add_attribute(&request, IFLA_IFNAME, name, strlen(name) + 1);
-  struct rtattr *link = add_attribute(&request, IFLA_LINKINFO, NULL, 0);
-  add_attribute(&request, IFLA_INFO_KIND, "dummy", 6);
-  end_nested(&request, link);
-  return transact(socket, &request);
-}
-
 static int index_of(int socket, const char *name) { // by the socket's own namespace, not by the thread's
   struct request request = new_request(RTM_GETLINK, 0);
   struct ifinfomsg info = {0};
@@ -129,7 +118,7 @@ int netlink_add_address(int socket, const char *name, uint32_t address, uint32_t
   return transact(socket, &request);
 }
 
-int netlink_add_route(int socket, const char *name, uint32_t destination, int prefix, uint32_t gateway) {
+int netlink_add_route(int socket, const char *name, uint32_t destination, int prefix, uint32_t gateway, uint32_t source) {
   struct request request = new_request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
   struct rtmsg info = {.rtm_family = AF_INET, .rtm_dst_len = (unsigned char)prefix, .rtm_table = RT_TABLE_MAIN, .rtm_protocol = RTPROT_BOOT, .rtm_type = RTN_UNICAST,
                        .rtm_scope = gateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK};
@@ -138,6 +127,7 @@ int netlink_add_route(int socket, const char *name, uint32_t destination, int pr
   append(&request, &info, sizeof info);
   if (prefix) add_attribute(&request, RTA_DST, &destination, 4);
   if (gateway) add_attribute(&request, RTA_GATEWAY, &gateway, 4);
+  if (source) add_attribute(&request, RTA_PREFSRC, &source, 4);
   add_attribute(&request, RTA_OIF, &index, sizeof index);
   return transact(socket, &request);
 }

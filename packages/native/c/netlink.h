@@ -6,11 +6,10 @@
 int netlink_open(void);
 // A veth pair: `name` here, `peer` in the namespace of the descriptor.
 int netlink_add_veth(int socket, const char *name, const char *peer, int peer_namespace);
-int netlink_add_dummy(int socket, const char *name);
 int netlink_set_up(int socket, const char *name);
 int netlink_delete_link(int socket, const char *name);
 // address/32; with a peer, the far end of a point-to-point link is peer/32. Addresses in network order.
 int netlink_add_address(int socket, const char *name, uint32_t address, uint32_t peer);
-// destination/prefix by the link, through the gateway unless that is 0.
-int netlink_add_route(int socket, const char *name, uint32_t destination, int prefix, uint32_t gateway);
+// destination/prefix by the link, through the gateway unless that is 0, own packets from `source` unless that is 0.
+int netlink_add_route(int socket, const char *name, uint32_t destination, int prefix, uint32_t gateway, uint32_t source);
 int netlink_delete_default_route(int socket);

@@ -37,7 +37,7 @@ export function encodeRequest({ id, kind, argv, stdin }: SpawnRequest): Buffer {
 
 /** Calls back with every whole answer of the stream. */
 export function decodeAnswers(stream: Readable, onAnswer: (answer: SpawnAnswer) => void): void {
-  let pending = Buffer.alloc(0);
+  let pending: Buffer = Buffer.alloc(0);
   stream.on("data", (bytes: Buffer) => {
     pending = pending.length === 0 ? bytes : Buffer.concat([pending, bytes]);
     while (pending.length >= 4 && pending.length >= 4 + pending.readUInt32LE(0)) {

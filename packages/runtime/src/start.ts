@@ -1,0 +1,96 @@
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { initProgram } from "@squall/native/build";
+import type { Spawner } from "@squall/native/spawner";
+import { canLimitSwap } from "./cgroup.ts";
+import { RuntimeError } from "./error.ts";
+import { containerCgroup, containerFiles } from "./names.ts";
+import type { ContainerNetwork } from "./network.ts";
+import type { OciRuntime } from "./oci-runtime.ts";
+import { readStarted, type StartedRecord } from "./shim-files.ts";
+import { type Bind, buildOciSpec } from "./spec/build.ts";
+import type { ContainerEdits } from "./spec/container-edits.ts";
+
+/** One container to run in a mounted root. */
+export interface StartRequest {
+  readonly containerId: string;
+  readonly uidBase: number;
+  readonly network: ContainerNetwork;
+  /** At most 63 characters; also in /etc/hosts. */
+  readonly hostname: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  readonly binds: readonly Bind[];
+  readonly milliCpu: number;
+  readonly milliCpuLimit?: number;
+  readonly memoryBytes: number;
+  readonly pidsLimit: number;
+  readonly sharedMemoryBytes: number;
+  readonly devices: readonly ContainerEdits[];
+}
+
+/** What stays the same for all containers of a process. */
+export interface StartContext {
+  readonly instance: string;
+  readonly nativePath: string;
+  readonly containersDir: string;
+  /** Folder of the runtime's own state; on a tmpfs. */
+  readonly stateDir: string;
+  readonly oci: OciRuntime;
+  readonly spawner: Spawner;
+  readonly openFilesLimit: number;
+  readonly logBytes: number;
+}
+
+/** Writes the bundle and starts the shim; resolves once the command runs, rejects with the runtime's words when it does not. */
+export async function startContainer(context: StartContext, request: StartRequest): Promise<StartedRecord> {
+  const files = containerFiles(context.containersDir, request.containerId);
+  const cgroup = containerCgroup(context.instance, request.containerId);
+  const etcBinds = await writeEtc(files.etc, request);
+  const spec = buildOciSpec({
+    ...request,
+    rootPath: files.root,
+    initPath: initProgram(context.nativePath),
+    netnsPath: request.network.netnsPath,
+    sysfsPath: request.network.sysfsPath,
+    binds: [...etcBinds, ...request.binds],
+    cgroupPath: `${cgroup}/main`,
+    limitsSwap: canLimitSwap(),
+    openFilesLimit: context.openFilesLimit,
+  });
+  await writeFile(files.config, JSON.stringify(spec), { mode: 0o600 });
+  await writeFile(files.shimConfig, shimConfig(context, request.containerId, cgroup), { mode: 0o600 });
+  try {
+    const { code, ready } = await context.spawner.detach([context.nativePath, "shim", files.dir]);
+    if (!ready.startsWith("started ")) throw new RuntimeError("start container", ready.replace(/^failed /, "") || `the shim ended with ${code}`);
+  } finally {
+    await rm(files.config, { force: true }); // it holds the environment, secrets among it
+  }
+  const started = readStarted(files.started);
+  if (!started) throw new RuntimeError("start container", "the shim left no started.json");
+  return started;
+}
+
+async function writeEtc(dir: string, { hostname, network }: StartRequest): Promise<Bind[]> {
+  const contents = {
+    hosts: `127.0.0.1 localhost\n${network.address} ${hostname}\n`,
+    hostname: `${hostname}\n`,
+    "resolv.conf": `nameserver ${network.hostAddress}\noptions edns0\n`,
+  };
+  await mkdir(dir, { recursive: true, mode: 0o711 });
+  return Promise.all(
+    Object.entries(contents).map(async ([name, content]) => {
+      const source = path.join(dir, name);
+      await writeFile(source, content, { mode: 0o644 });
+      return { source, target: `/etc/${name}`, readOnly: true };
+    }),
+  );
+}
+
+function shimConfig(context: StartContext, containerId: string, cgroup: string): string {
+  const lines = { id: containerId, runtime: context.oci.path, "runtime-root": context.stateDir, cgroup, "log-bytes": context.logBytes };
+  return Object.entries(lines)
+    .map(([key, value]) => `${key} ${value}\n`)
+    .join("");
+}
