@@ -11,7 +11,7 @@ import { pump } from "./give.ts";
 import { accept, endAttempt, enqueue, failAttempt, markStored, retryNow, takeBack } from "./inputs.ts";
 import type { PlantedBug } from "./planted-bug.ts";
 import { adoptAttempt, isFenced, leaseOver, loadInputs, recovered, undelivered, workerConnected } from "./recovery.ts";
-import { type CallRecord, containerRecord, type Due, type EngineState, emptyState, functionRecord, type InputRecord, isSameAttempt, touch } from "./state.ts";
+import { type CallRecord, containerRecord, type Due, type EngineState, emptyState, functionRecord, type InputRecord, isSameAttempt } from "./state.ts";
 
 /** What of a function waits and runs, for the autoscaler. */
 export interface FunctionDemand {
