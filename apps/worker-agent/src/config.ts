@@ -62,7 +62,10 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
 /** `A100=2,H100=1`; types are upper-cased and must be distinct. */
 export function parseFakeGpus(text: string): FakeGpu[] {
   const gpus: FakeGpu[] = [];
-  for (const part of text.split(",").map((each) => each.trim().toUpperCase()).filter((each) => each !== "")) {
+  for (const part of text
+    .split(",")
+    .map((each) => each.trim().toUpperCase())
+    .filter((each) => each !== "")) {
     if (!gpuPattern.test(part)) throw new Error(`SQUALL_FAKE_GPUS: ${JSON.stringify(part)} is not TYPE=COUNT`);
     const [type = "", count = ""] = part.split("=");
     if (gpus.some((gpu) => gpu.type === type)) throw new Error(`SQUALL_FAKE_GPUS names ${type} twice`);

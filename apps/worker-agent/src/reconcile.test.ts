@@ -37,7 +37,9 @@ describe("reconcile", () => {
 
   test("at most one action per container, and none that contradicts what is here", () => {
     const ids = fc.uniqueArray(fc.constantFrom("a", "b", "c", "d", "e"));
-    const observed = fc.uniqueArray(fc.record({ containerId: fc.constantFrom("a", "b", "c", "d", "e"), isLive: fc.boolean() }), { selector: (each) => each.containerId });
+    const observed = fc.uniqueArray(fc.record({ containerId: fc.constantFrom("a", "b", "c", "d", "e"), isLive: fc.boolean() }), {
+      selector: (each) => each.containerId,
+    });
     fc.assert(
       fc.property(ids, ids, observed, fc.boolean(), (containers, stops, here, full) => {
         const actions = reconcile(desired({ containers, stops, full }), here);

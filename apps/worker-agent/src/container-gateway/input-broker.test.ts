@@ -9,13 +9,18 @@ const input = (inputId: string, retryCount = 0): Input =>
 function brokerOf() {
   const requests: [number, bigint][] = [];
   const delivered: RunningInput[] = [];
-  const broker = new InputBroker({ request: (slots, id) => requests.push([slots, id]), monotonicMs: () => 7, delivered: (inputs) => delivered.push(...inputs) });
+  const broker = new InputBroker({
+    request: (slots, id) => requests.push([slots, id]),
+    monotonicMs: () => 7,
+    delivered: (inputs) => delivered.push(...inputs),
+  });
   const take = (options: { maxInputs?: number; concurrency?: number; lingerMs?: number; signal?: AbortSignal } = {}) =>
     broker.take({ maxInputs: 1, concurrency: 1, lingerMs: 0, signal: new AbortController().signal, ...options });
   return { broker, requests, delivered, take };
 }
 
-const idsOf = (taken: Awaited<ReturnType<InputBroker["take"]>>) => (taken.kind === "inputs" ? taken.inputs.map((each) => each.attempt?.inputId) : "kill switch");
+const idsOf = (taken: Awaited<ReturnType<InputBroker["take"]>>) =>
+  taken.kind === "inputs" ? taken.inputs.map((each) => each.attempt?.inputId) : "kill switch";
 
 describe("input broker", () => {
   test("a container that waits asks for one input and gets it", async () => {

@@ -2,11 +2,13 @@
  * The RPCs of a container's runtime that its agent answers itself: the hot path (hello, heartbeat, inputs, outputs, generator chunks) and its end.
  * Nothing here asks the control plane and waits: inputs were pushed, outputs go to the outbox.
  */
-import { create, toBinary } from "@bufbuild/protobuf";
-import { GrpcError, type Implementation, statusCode } from "@squall/grpc/handler";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { type CallInfo, GrpcError, type Implementation, statusCode } from "@squall/grpc/handler";
 import { DataChunksSchema, InitFailureSchema, type Input, OutputOrigin, OutputSchema } from "@squall/protocol/agent";
 import {
   DataChunkSchema,
+  type FunctionCallInvocationType,
+  FunctionGetInputsItemSchema,
   type FunctionGetInputsRequest,
   type FunctionGetInputsResponse,
   FunctionGetInputsResponseSchema,
@@ -15,7 +17,6 @@ import {
   GenericResultSchema,
   type ModalClient,
 } from "@squall/protocol/modal";
-import { fromBinary } from "@bufbuild/protobuf";
 import type { OutboxItem } from "../outbox.ts";
 import type { InputBroker } from "./input-broker.ts";
 
@@ -50,25 +51,30 @@ type LocalProcedure =
 
 export type LocalProcedures = Required<Pick<Implementation<typeof ModalClient>, LocalProcedure>>;
 
-export function localProcedures(container: GatewayContainer): LocalProcedures {
+/** `containerOf` names the container behind a call's door; it throws when that has ended. */
+export function localProcedures(containerOf: (info: CallInfo) => GatewayContainer): LocalProcedures {
   return {
-    containerHello: async () => {
-      container.saidHello();
+    containerHello: async (_request, info) => {
+      containerOf(info).saidHello();
       return {};
     },
     containerHeartbeat: async (_request, info) => {
+      const container = containerOf(info);
       const inputIds = await container.nextCancellation(heartbeatHoldMs, info.signal);
       return inputIds.length > 0 ? { cancelInputEvent: { inputIds: [...inputIds] } } : {};
     },
     functionGetInputs: async (request, info) => {
+      const container = containerOf(info);
       container.askedForInputs();
       return getInputs(container, request, info.signal);
     },
-    functionPutOutputs: async (request) => {
+    functionPutOutputs: async (request, info) => {
+      const container = containerOf(info);
       for (const output of request.outputs) await putOutput(container, output);
       return {};
     },
-    functionCallPutDataOut: async (request) => {
+    functionCallPutDataOut: async (request, info) => {
+      const container = containerOf(info);
       const functionCallId = request.callInfo.case === "functionCallId" ? request.callInfo.value : "";
       const input = container.broker.findByFunctionCall(functionCallId);
       if (!input) throw new GrpcError(statusCode.failedPrecondition, `this container runs no input of ${functionCallId || "that call"}`);
@@ -78,7 +84,8 @@ export function localProcedures(container: GatewayContainer): LocalProcedures {
       return {};
     },
     functionGetDynamicConcurrency: async (request) => ({ concurrency: request.targetConcurrency }),
-    taskResult: async (request) => {
+    taskResult: async (request, info) => {
+      const container = containerOf(info);
       if (request.result && container.claimInitFailure()) {
         const result = toBinary(GenericResultSchema, request.result);
         const failure = create(InitFailureSchema, { containerId: container.containerId, result });
@@ -101,13 +108,13 @@ async function getInputs(container: GatewayContainer, request: FunctionGetInputs
 }
 
 function inputItem(input: Input) {
-  return {
+  return create(FunctionGetInputsItemSchema, {
     inputId: input.attempt?.inputId ?? "",
     input: fromBinary(FunctionInputSchema, input.input),
     functionCallId: input.functionCallId,
-    functionCallInvocationType: input.invocationType,
+    functionCallInvocationType: asInvocationType(input.invocationType),
     retryCount: input.retryCount,
-  };
+  });
 }
 
 /** An output of an input that timed out, was cancelled or was given to somebody else since is dropped: it was answered already. */
@@ -124,5 +131,9 @@ async function putOutput(container: GatewayContainer, item: FunctionPutOutputsIt
     origin: OutputOrigin.CONTAINER,
   });
   await container.send({ kind: "output", containerId: container.containerId, output });
-  container.broker.finish(item.inputId);
+}
+
+/** Open enum: a value that we do not know passes through to a client that may. */
+function asInvocationType(value: number): FunctionCallInvocationType {
+  return value as FunctionCallInvocationType;
 }

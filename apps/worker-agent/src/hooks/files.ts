@@ -1,22 +1,21 @@
 /**
- * The container's writable root: the user's files and the runtime's arguments are written into the upper layer first (owned by id 0 there, which is the
- * container's root), then the layers are mounted. Nothing is written through the mounted root.
+ * The container's writable layer: the user's files and the runtime's arguments, owned by id 0, which is the container's root. All of it is written before
+ * the layers are mounted; nothing is ever written through the mounted root.
  */
 import { chmod, chown, copyFile, lstat, mkdir, readlink, stat, writeFile } from "node:fs/promises";
 import { dirname, join, normalize } from "node:path";
 import type { MountFile } from "@squall/protocol/agent";
 import type { FileCache } from "../file-cache.ts";
+import type { RuntimePort } from "../runtime-port.ts";
 import type { ContainerHook } from "./hook.ts";
 import { bundleTargets } from "./image.ts";
-import type { RuntimePort } from "../runtime-port.ts";
 import { argumentsPath, socketPath } from "./secrets.ts";
 
 export interface FilesHookOptions {
-  readonly runtime: Pick<RuntimePort, "prepareRoot" | "mountRoot" | "releaseRoot">;
+  readonly runtime: Pick<RuntimePort, "prepareRoot" | "releaseRoot">;
   readonly cache: FileCache;
 }
 
-const defaultDiskBytes = 8n << 30n;
 const fetchesAtOnce = 8;
 const maxLinks = 16;
 // These are made by the runtime or bound over: a user's file there would be lost or in the way.
@@ -25,23 +24,19 @@ const reserved = ["/proc", "/sys", "/dev", "/__modal", "/pkg"];
 export function filesHook({ runtime, cache }: FilesHookOptions): ContainerHook {
   return {
     name: "files",
-    async prepare(plan) {
-      const { desired, lowers, uidBase } = plan;
+    async prepare({ desired, lowers, mark }) {
       const { containerId } = desired;
-      if (uidBase === undefined) throw new Error("no user ids claimed yet");
       const root = await runtime.prepareRoot({
         containerId,
-        diskBytes: Number(desired.diskBytes || defaultDiskBytes),
+        diskBytes: Number(desired.diskBytes),
         directories: Object.values(bundleTargets),
         files: [socketPath],
       });
-      plan.mark("upper");
+      mark("upper");
       await writeFile(join(root.upperPath, argumentsPath), desired.arguments, { mode: 0o600 });
       const layer = { upperPath: root.upperPath, lowers };
       const pending = desired.files.values();
       await Promise.all(Array.from({ length: fetchesAtOnce }, () => placeFiles(pending, { layer, cache, workspaceId: desired.workspaceId })));
-      plan.mark("user files");
-      await runtime.mountRoot({ containerId, lowers, uidBase });
     },
     async release(containerId) {
       await runtime.releaseRoot(containerId);
@@ -61,13 +56,14 @@ async function placeFiles(files: Iterable<MountFile>, { layer, cache, workspaceI
     const cached = await cache.fetch({ workspaceId, sha256: file.sha256, sizeBytes: Number(file.sizeBytes) });
     const path = join(layer.upperPath, await makeParents(dirname(target), layer), target.slice(dirname(target).length));
     await copyFile(cached, path);
-    await chmod(path, (file.mode & 0o777) || 0o644);
+    await chmod(path, file.mode & 0o777 || 0o644);
   }
 }
 
 /** An absolute path without dots, or an error. */
 export function checkedPath(path: string): string {
-  if (!path.startsWith("/") || path.includes("\0") || path.endsWith("/") || normalize(path) !== path) throw new Error(`a mounted file has a bad path: ${JSON.stringify(path)}`);
+  if (!path.startsWith("/") || path.includes("\0") || path.endsWith("/") || normalize(path) !== path)
+    throw new Error(`a mounted file has a bad path: ${JSON.stringify(path)}`);
   return path;
 }
 

@@ -1,6 +1,6 @@
-import { describe, expect, test } from "vitest";
 import { create } from "@bufbuild/protobuf";
 import { DesiredContainerSchema } from "@squall/protocol/agent";
+import { describe, expect, test } from "vitest";
 import { type ContainerHook, prepareAll, releaseAll, type StartPlan } from "./hook.ts";
 
 function planOf(): StartPlan {

@@ -16,7 +16,10 @@ export function imageHook(sources: ImageSources): ContainerHook {
       const { imageKey, clientVersion, imageBuilderVersion: builderVersion } = desired;
       const [tree, bundle] = await Promise.all([sources.resolveTree(imageKey), sources.resolveBundle({ clientVersion, builderVersion, imageKey })]);
       lowers.push(tree);
-      binds.push({ source: bundle.pkgPath, target: bundleTargets.pkg, readOnly: true }, { source: bundle.depsPath, target: bundleTargets.deps, readOnly: true });
+      binds.push(
+        { source: bundle.pkgPath, target: bundleTargets.pkg, readOnly: true },
+        { source: bundle.depsPath, target: bundleTargets.deps, readOnly: true },
+      );
     },
     async release() {
       // Trees and bundles are shared by all containers and stay.

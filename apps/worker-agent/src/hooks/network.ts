@@ -1,6 +1,7 @@
 /** A range of user ids and a network namespace of the container's own, both from the runtime's pools. */
-import type { ContainerHook } from "./hook.ts";
+
 import type { RuntimePort } from "../runtime-port.ts";
+import type { ContainerHook } from "./hook.ts";
 
 export function networkHook(runtime: Pick<RuntimePort, "claimIdentity" | "releaseIdentity" | "takeNetwork" | "releaseNetwork">): ContainerHook {
   return {
