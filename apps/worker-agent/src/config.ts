@@ -73,3 +73,18 @@ export function parseFakeGpus(text: string): FakeGpu[] {
   }
   return gpus;
 }
+
+/** One folder per container, and the agent's own (below). */
+export function containersDir({ homeDir }: Pick<Config, "homeDir">): string {
+  return `${homeDir}/agent`;
+}
+
+/** User files by content. */
+export function filesDir(config: Pick<Config, "homeDir">): string {
+  return `${containersDir(config)}/files`;
+}
+
+/** Usage that the control plane has not stored yet. */
+export function usageDir(config: Pick<Config, "homeDir">): string {
+  return `${containersDir(config)}/usage`;
+}

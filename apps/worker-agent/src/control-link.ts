@@ -9,9 +9,9 @@ import { GrpcError, statusCode } from "@squall/grpc/handler";
 import { type AgentMessage, AgentMessageSchema, type ControlMessage, HeartbeatSchema, type Hello, type Welcome } from "@squall/protocol/agent";
 import type { Logger } from "pino";
 
-/** An open stream: `send` queues, `messages` ends when the stream does and throws what ended it. */
+/** An open stream: `send` queues in order and never rejects, `messages` ends when the stream does and throws what ended it. */
 export interface LinkStream {
-  send(message: AgentMessage): void;
+  send(message: AgentMessage): Promise<void>;
   readonly messages: AsyncIterable<ControlMessage>;
   close(): void;
 }
@@ -20,7 +20,7 @@ export interface ControlLinkOptions {
   readonly open: () => LinkStream;
   readonly hello: () => Hello;
   /** The session is open: everything that must be said again is said in here, in order. */
-  readonly connected: (welcome: Welcome) => void;
+  readonly connected: (welcome: Welcome, send: (message: AgentMessage) => void) => void;
   readonly disconnected: () => void;
   readonly received: (message: ControlMessage["message"]) => void;
   readonly clock: Clock;
@@ -50,7 +50,7 @@ export class ControlLink {
 
   /** Dropped while there is no session: the next Hello says it all. */
   send(message: AgentMessage["message"]): void {
-    if (this.#isOpen) this.#stream?.send(create(AgentMessageSchema, { message }));
+    if (this.#isOpen) void this.#stream?.send(create(AgentMessageSchema, { message }));
   }
 
   /** Runs until `stop`. */
@@ -79,14 +79,14 @@ export class ControlLink {
     let beat: NodeJS.Timeout | undefined;
     const impatience = setTimeout(() => stream.close(), welcomePatienceMs);
     try {
-      stream.send(create(AgentMessageSchema, { message: { case: "hello", value: hello() } }));
+      void stream.send(create(AgentMessageSchema, { message: { case: "hello", value: hello() } }));
       for await (const { message } of stream.messages) {
         heardAtMs = clock.monotonic();
         if (message.case === "welcome" && !this.#isOpen) {
           clearTimeout(impatience);
           this.#isOpen = true;
           beat = this.#beat(message.value.heartbeatIntervalMs || 5_000, () => heardAtMs);
-          connected(message.value);
+          connected(message.value, (item) => void stream.send(item));
         } else if (this.#isOpen && message.case !== "heartbeat") received(message);
       }
       return { wasOpen: this.#isOpen, error: undefined };

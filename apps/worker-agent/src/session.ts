@@ -1,6 +1,6 @@
 /** What is said in a link session: the Hello, what follows the Welcome, and which part of the agent each message of the control plane is for. */
 import { create } from "@bufbuild/protobuf";
-import { type ControlMessage, type Hello, HelloSchema, InputRequestSchema, type Inventory, UsageBatchSchema, type Welcome } from "@squall/protocol/agent";
+import { type ControlMessage, type Hello, HelloSchema, InputRequestSchema, type Inventory, UsageBatchSchema } from "@squall/protocol/agent";
 import type { Containers } from "./containers.ts";
 import type { ControlLink } from "./control-link.ts";
 import type { Outbox } from "./outbox.ts";
@@ -8,7 +8,7 @@ import type { UsageJournal } from "./usage.ts";
 
 export interface SessionParts {
   readonly link: Pick<ControlLink, "send">;
-  readonly sendRaw: Parameters<Outbox["connect"]>[0];
+  readonly send: Parameters<Outbox["connect"]>[0];
   readonly containers: Containers;
   readonly outbox: Outbox;
   readonly journal: UsageJournal;
@@ -32,8 +32,8 @@ export function helloMessage(identity: Identity, { containers, outbox }: Pick<Se
  * The order matters: unacknowledged outputs first, then the containers' states (what changed since the Hello was written, and ends that had to wait for
  * their outputs), then open requests for inputs.
  */
-export function resume(_welcome: Welcome, { link, sendRaw, containers, outbox, journal }: SessionParts): void {
-  outbox.connect(sendRaw);
+export function resume({ link, send, containers, outbox, journal }: SessionParts): void {
+  outbox.connect(send);
   for (const runner of containers.all()) link.send({ case: "container", value: runner.report({ withEnd: true }) });
   for (const runner of containers.all()) {
     const open = runner.inputs.broker.openRequest();

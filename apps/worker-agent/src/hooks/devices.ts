@@ -68,3 +68,8 @@ export function devicesHook(cards: Cards, editsOf: EditsOf): ContainerHook {
     },
   };
 }
+
+/** On a machine without a CDI specification a real card cannot be given to a container. */
+export async function noDeviceEdits(uuids: readonly string[]): Promise<DeviceEdits> {
+  throw new Error(`no CDI specification on this worker describes ${uuids.join(", ")}`);
+}

@@ -1,0 +1,36 @@
+/** Connections from containers to the gateway's server: which container each belongs to, so that all of them end with it. */
+import type { Socket } from "node:net";
+import type { GrpcServer } from "@squall/grpc/server";
+import { containerOfDoor } from "../hooks/gateway.ts";
+
+export class ContainerDoors {
+  readonly #server: Pick<GrpcServer, "accept">;
+  readonly #sockets = new Map<string, Set<Socket>>();
+
+  constructor(server: Pick<GrpcServer, "accept">) {
+    this.#server = server;
+  }
+
+  /** From now on connections to the container's door are answered; before, they are closed. */
+  attach(containerId: string): void {
+    if (!this.#sockets.has(containerId)) this.#sockets.set(containerId, new Set());
+  }
+
+  async detach(containerId: string): Promise<void> {
+    for (const socket of this.#sockets.get(containerId) ?? []) socket.destroy();
+    this.#sockets.delete(containerId);
+  }
+
+  /** The keeper's hand-over. The door says who it is: only this container has its socket. */
+  connection(door: string, socket: Socket): void {
+    const containerId = containerOfDoor(door);
+    const sockets = containerId === undefined ? undefined : this.#sockets.get(containerId);
+    if (!sockets) {
+      socket.destroy();
+      return;
+    }
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    this.#server.accept(socket, containerId);
+  }
+}
