@@ -1,5 +1,5 @@
 /**
- * Builds the base root file system from this machine's Debian mirror, once per recipe: `node build-base.ts`, or `buildBase` from code.
+ * Builds the base root file system from this machine's Debian mirror, once per recipe: `node build-base.ts [--cache DIR]`, or `buildBase` from code.
  * Environment: SQUALL_CACHE (where trees lie), SQUALL_TOOLCHAIN_PYTHON (a Python with pip that reaches the package index; default python3).
  */
 import { execFile, spawn } from "node:child_process";
@@ -7,7 +7,7 @@ import { access, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promise
 import { basename, dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
-import { promisify } from "node:util";
+import { parseArgs, promisify } from "node:util";
 import { baseRecipePath, pythonBase, treePathOf } from "./base-image.ts";
 import { debianMirrors, sourceLines } from "./debian-mirror.ts";
 import { runExclusively } from "./exclusive.ts";
@@ -107,7 +107,7 @@ async function exists(path: string): Promise<boolean> {
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const report = (line: string) => void process.stderr.write(`${line}\n`);
-  const cacheDir = process.env["SQUALL_CACHE"] ?? "/var/cache/squall";
-  const tree = await buildBase({ cacheDir, toolchainPython: process.env["SQUALL_TOOLCHAIN_PYTHON"] ?? "python3", report });
+  const { values } = parseArgs({ options: { cache: { type: "string", default: process.env["SQUALL_CACHE"] ?? "/var/cache/squall" } } });
+  const tree = await buildBase({ cacheDir: values.cache, toolchainPython: process.env["SQUALL_TOOLCHAIN_PYTHON"] ?? "python3", report });
   process.stdout.write(`${tree}\n`);
 }

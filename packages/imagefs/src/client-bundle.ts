@@ -1,14 +1,12 @@
 /**
  * The caller's client inside containers: its code (mounted at /pkg) and its pinned needs (at /__modal/deps), for one client version, image builder
  * version and image. Read-only for ever once made: its bytecode is not checked against the source, so an edited bundle would run the old code.
- * As a program: `node client-bundle.ts CLIENT_VERSION [BUILDER_VERSION]`, with the environment of build-base.ts.
  */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { access, chmod, mkdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { pythonBase, treePathOf } from "./base-image.ts";
 import { runExclusively } from "./exclusive.ts";
@@ -106,11 +104,4 @@ async function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const [clientVersion = "", builderVersion = "2025.06"] = process.argv.slice(2);
-  const cacheDir = process.env["SQUALL_CACHE"] ?? "/var/cache/squall";
-  const bundle = await ensureClientBundle({ cacheDir, clientVersion, builderVersion, imageKey: pythonBase.imageKey });
-  process.stdout.write(`${JSON.stringify(bundle)}\n`);
 }

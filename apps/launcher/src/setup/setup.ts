@@ -68,14 +68,14 @@ function stepsFor({ cache }: Paths): readonly [SetupStep, SetupStep, SetupStep, 
     },
     {
       name: "base-image",
-      title: "base image: Debian bookworm with Python 3.11, about 300 MB",
+      title: "base image: Debian bookworm with Python 3.11, about 560 MB",
       inputs: ["packages/imagefs/src/base-*.ts", "packages/imagefs/src/build-base.ts", "packages/imagefs/scripts/*"],
       run: () => runScript("packages/imagefs/src/build-base.ts", ["--cache", cache]),
     },
     {
       name: "client-bundle",
       title: "client and its dependencies for containers, about 50 MB",
-      inputs: ["packages/protocol/modal-client.json", "packages/imagefs/src/client-bundle*.ts", "packages/imagefs/src/build-bundle.ts"],
+      inputs: ["packages/protocol/modal-client.json", "packages/imagefs/src/client-bundle*.ts", "packages/imagefs/src/build-bundle.ts", "packages/imagefs/scripts/*"],
       run: () => runScript("packages/imagefs/src/build-bundle.ts", ["--cache", cache]),
     },
   ];
