@@ -7,7 +7,10 @@ import { LauncherError } from "./say.ts";
 import { setUp } from "./setup/setup.ts";
 
 /** `./squall bench NAME` runs `bench/NAME` after set-up and passes its output through; `--list` names the benchmarks, one a line. */
-export async function bench(paths: Paths, { list, name, rest }: { readonly list: boolean; readonly name: string | undefined; readonly rest: readonly string[] }): Promise<number> {
+export async function bench(
+  paths: Paths,
+  { list, name, rest }: { readonly list: boolean; readonly name: string | undefined; readonly rest: readonly string[] },
+): Promise<number> {
   const names = benchmarks();
   if (list) {
     process.stdout.write(`${names.join("\n")}\n`);

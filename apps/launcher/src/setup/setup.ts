@@ -69,14 +69,25 @@ function stepsFor({ cache }: Paths): readonly [SetupStep, SetupStep, SetupStep, 
     {
       name: "base-image",
       title: "base image: Debian bookworm with Python 3.11, about 560 MB",
-      inputs: ["packages/imagefs/src/base-*.ts", "packages/imagefs/src/build-base.ts", "packages/imagefs/scripts/*"],
+      inputs: ["packages/imagefs/src/{base-image,build-base,debian-mirror}.ts", "packages/imagefs/scripts/*"],
       run: () => runScript("packages/imagefs/src/build-base.ts", ["--cache", cache]),
     },
     {
       name: "client-bundle",
       title: "client and its dependencies for containers, about 50 MB",
-      inputs: ["packages/protocol/modal-client.json", "packages/imagefs/src/client-bundle*.ts", "packages/imagefs/src/build-bundle.ts", "packages/imagefs/scripts/*"],
-      run: () => runScript("packages/imagefs/src/build-bundle.ts", ["--cache", cache]),
+      inputs: [
+        "packages/protocol/modal-client.json",
+        "packages/imagefs/src/client-bundle*.ts",
+        "packages/imagefs/src/build-bundle.ts",
+        "packages/imagefs/scripts/*",
+      ],
+      run: async () => bundlePath(await runScript("packages/imagefs/src/build-bundle.ts", ["--cache", cache])),
     },
   ];
+}
+
+/** `build-bundle.ts` prints where the two halves of the bundle lie; they are made together. */
+function bundlePath(output: string): string {
+  const { depsPath }: { depsPath: string } = JSON.parse(output);
+  return depsPath;
 }

@@ -40,15 +40,15 @@ export async function startStack(
   const run = runFolder(instance.name);
   makeRunFolder(run);
 
-  const database = new DatabaseProcess(paths.home, run);
-  const api = apiKeeper({ paths, run, instance, options, database });
+  const database = new DatabaseProcess(paths, run, process.env["DATABASE_URL"]);
+  let api: KeeperProcess | undefined;
   let agent: KeeperProcess | undefined;
   let stopping = false;
-  const processes = () => present({ launcher: process.pid, postgres: database.pid, ...pids("api", api), ...(agent ? pids("agent", agent) : {}) });
+  const processes = () => present({ launcher: process.pid, postgres: database.pid, ...pids("api", api), ...pids("agent", agent) });
   const stop = async () => {
     stopping = true;
     await agent?.stop();
-    await api.stop();
+    await api?.stop();
     await database.stop();
     rmSync(run, { recursive: true, force: true });
     recordProcesses(paths.home, {});
@@ -58,6 +58,8 @@ export async function startStack(
   const begin = async () => {
     await database.start();
     recordProcesses(paths.home, processes());
+    if (stopping) throw new LauncherError("interrupted");
+    api = apiKeeper({ paths, run, instance, options, database });
     await api.start(startTimeoutMs);
     recordProcesses(paths.home, processes());
     const serverUrl = urlOf(options.host, api.portOf("public"));
@@ -144,8 +146,8 @@ function urlOf(host: string, port: number | string): string {
   return `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}`;
 }
 
-function pids(name: string, keeper: KeeperProcess): Record<string, number | undefined> {
-  return { [`keeper-${name}`]: keeper.keeperPid, [name]: keeper.childPid };
+function pids(name: string, keeper: KeeperProcess | undefined): Record<string, number | undefined> {
+  return { [`keeper-${name}`]: keeper?.keeperPid, [name]: keeper?.childPid };
 }
 
 function present(values: Readonly<Record<string, number | undefined>>): Record<string, number> {
