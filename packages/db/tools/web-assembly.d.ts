@@ -1,4 +1,5 @@
 /** The little that `schema-diff.ts` uses; TypeScript has it in the library of browsers only. */
+// biome-ignore lint/style/noNamespace: that is how the standard library declares it
 declare namespace WebAssembly {
   type Exports = Record<string, unknown>;
   type ModuleImports = Record<string, unknown>;
