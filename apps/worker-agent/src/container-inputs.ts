@@ -90,6 +90,10 @@ export class ContainerInputs implements GatewayContainer {
     return this.#cancellations.next(withinMs, signal);
   }
 
+  answered(inputId: string): void {
+    this.#cancellations.ended(inputId);
+  }
+
   claimInitFailure(): boolean {
     const isFirst = !this.#hasInitFailure;
     this.#hasInitFailure = true;

@@ -1,6 +1,9 @@
-/** Input ids that the container must be told to cancel, handed over with the answer to its open heartbeat. */
+/**
+ * Input ids that the container must be told to cancel, handed over with the answer to its open heartbeat. It is told again with every heartbeat until the
+ * input has ended: it overlooks an id that it has been given but has not begun.
+ */
 export class Cancellations {
-  #pending = new Set<string>();
+  readonly #pending = new Set<string>();
   #wake: (() => void) | undefined;
 
   add(inputIds: readonly string[]): void {
@@ -8,26 +11,30 @@ export class Cancellations {
     if (this.#pending.size > 0) this.#wake?.();
   }
 
+  /** The container has answered the input, or never got it. */
+  ended(inputId: string): void {
+    this.#pending.delete(inputId);
+  }
+
   /** What is pending now, or what comes within `withinMs`; empty when nothing came or the container gave up. One waiter at a time: a second ends the first. */
   async next(withinMs: number, signal: AbortSignal): Promise<readonly string[]> {
     this.#wake?.();
-    if (this.#pending.size === 0) {
-      await new Promise<void>((resolve) => {
-        const done = () => {
-          clearTimeout(timer);
-          signal.removeEventListener("abort", done);
-          if (this.#wake === done) this.#wake = undefined;
-          resolve();
-        };
-        const timer = setTimeout(done, withinMs);
-        signal.addEventListener("abort", done, { once: true });
-        this.#wake = done;
-        if (signal.aborted) done();
-      });
-    }
-    if (signal.aborted) return [];
-    const inputIds = [...this.#pending];
-    this.#pending.clear();
-    return inputIds;
+    if (this.#pending.size === 0) await this.#wait(withinMs, signal);
+    return signal.aborted ? [] : [...this.#pending];
+  }
+
+  #wait(withinMs: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", done);
+        if (this.#wake === done) this.#wake = undefined;
+        resolve();
+      };
+      const timer = setTimeout(done, withinMs);
+      signal.addEventListener("abort", done, { once: true });
+      this.#wake = done;
+      if (signal.aborted) done();
+    });
   }
 }

@@ -31,6 +31,8 @@ export interface GatewayContainer {
   askedForInputs(): void;
   /** Ids of inputs to cancel, at once if there are some, else when some come or after `withinMs` (then empty). */
   nextCancellation(withinMs: number, signal: AbortSignal): Promise<readonly string[]>;
+  /** The container is done with this input, whether or not its answer still counts. */
+  answered(inputId: string): void;
   /** The container (or something inside it) asks to be stopped gracefully. */
   stopAsked(): void;
   /** False after the first failure: later ones are dropped. */
@@ -119,6 +121,7 @@ function inputItem(input: Input) {
 
 /** An output of an input that timed out, was cancelled or was given to somebody else since is dropped: it was answered already. */
 async function putOutput(container: GatewayContainer, item: FunctionPutOutputsItem): Promise<void> {
+  container.answered(item.inputId);
   const input = container.broker.find(item.inputId, item.retryCount);
   if (!input || !item.result) return;
   const output = create(OutputSchema, {
