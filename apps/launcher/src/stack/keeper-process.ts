@@ -7,6 +7,9 @@ import { repository } from "../paths.ts";
 import { LauncherError, say } from "../say.ts";
 import { openServiceLog, tailOf } from "./service-log.ts";
 
+/** A child that ended this often before it was ready will not become so. */
+const mostStarts = 3;
+
 export interface KeeperProcessOptions {
   /** `api` or `agent`: names the process, its hold file, pid file and log. */
   readonly name: string;
@@ -54,15 +57,19 @@ export class KeeperProcess {
   async start(timeoutMs: number): Promise<void> {
     if (this.#stopping) throw new LauncherError(`${this.#options.name} was stopped before it started`);
     const keeper = this.#spawn();
-    const ready = new Promise<void>((resolve) => {
+    let starts = 0;
+    const outcome = new Promise<string | undefined>((resolve) => {
       keeper.on("message", (value) => {
-        if (asMessage<ToParent>(value)?.type === "ready") resolve();
+        const message = asMessage<ToParent>(value);
+        if (message?.type === "ready") resolve(undefined);
+        if (message?.type === "child") starts += 1;
+        if (starts > mostStarts) resolve(`ended ${mostStarts} times before it was ready`);
       });
     });
     const signal = AbortSignal.timeout(timeoutMs);
     const late = once(signal, "abort").then(() => `is not ready after ${timeoutMs / 1000} s`);
     const ended = once(keeper, "exit").then(() => "ended before it was ready");
-    const fault = await Promise.race([ready, late, ended]);
+    const fault = await Promise.race([outcome, late, ended]);
     if (fault) throw new LauncherError(`${this.#options.name} ${fault}. The end of its log:\n${tailOf(this.#options.home, this.#options.name)}`);
   }
 

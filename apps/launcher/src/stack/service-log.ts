@@ -3,7 +3,7 @@ import { join } from "node:path";
 
 /** A log past this size is put aside (one generation) at the next start. */
 const rotateAboveBytes = 64 * 1024 * 1024;
-const tailBytes = 4096;
+const tailBytes = 2048;
 
 /** Opens the log of a service of this instance for appending. Close it when the child has inherited it. */
 export function openServiceLog(home: string, name: string): { readonly fd: number; readonly close: () => void } {
@@ -17,7 +17,7 @@ export function serviceLogPath(home: string, name: string): string {
   return join(home, "service-logs", `${name}.log`);
 }
 
-/** The last lines of a service's log, at most 4 KiB. */
+/** The last lines of a service's log, at most 2 KiB. */
 export function tailOf(home: string, name: string): string {
   const path = serviceLogPath(home, name);
   if (!existsSync(path)) return "(no log)";

@@ -4,7 +4,7 @@ import type { UpOptions } from "../arguments.ts";
 import { lockFile } from "../file-lock.ts";
 import { type Instance, openInstance } from "../instance.ts";
 import { type Paths, runFolder } from "../paths.ts";
-import { LauncherError } from "../say.ts";
+import { LauncherError, say, seconds } from "../say.ts";
 import type { SetupResult } from "../setup/setup.ts";
 import { DatabaseProcess } from "./database-process.ts";
 import { waitForHealth } from "./health.ts";
@@ -56,17 +56,17 @@ export async function startStack(
   };
 
   const begin = async () => {
-    await database.start();
+    await timed("PostgreSQL", database.start());
     recordProcesses(paths.home, processes());
     if (stopping) throw new LauncherError("interrupted");
     api = apiKeeper({ paths, run, instance, options, database });
-    await api.start(startTimeoutMs);
+    await timed("api", api.start(startTimeoutMs));
     recordProcesses(paths.home, processes());
     const serverUrl = urlOf(options.host, api.portOf("public"));
     await waitForHealth(serverUrl, { workers: 0, timeoutMs: startTimeoutMs });
     if (stopping) throw new LauncherError("interrupted");
     agent = agentKeeper({ paths, run, instance, options, setup, serverUrl });
-    await agent.start(startTimeoutMs);
+    await timed("agent", agent.start(startTimeoutMs));
     recordProcesses(paths.home, processes());
     await waitForHealth(serverUrl, { workers: 1, timeoutMs: startTimeoutMs });
     return serverUrl;
@@ -80,6 +80,12 @@ export async function startStack(
     return "interrupted";
   }
   return { serverUrl: started, home: paths.home, instance, processes, stop };
+}
+
+async function timed(what: string, start: Promise<void>): Promise<void> {
+  const startedAt = performance.now();
+  await start;
+  say(`${what} ready in ${seconds(performance.now() - startedAt)}`);
 }
 
 async function lockHome(home: string) {
