@@ -187,9 +187,7 @@ export class Runtime {
       return "exited";
     }
     if (!readStarted(started) || (network && network.hostAddress !== this.hostAddress)) return "lost";
-    const watch = this.#watch(containerId);
-    const isGone = await Promise.race([watch.shimGone.then(() => true), new Promise<boolean>((resolve) => setImmediate(() => setImmediate(() => resolve(false))))]);
-    if (!isGone) return "running";
+    if (this.#watch(containerId).wasAlive) return "running";
     return readExit(exit)?.kind === "exited" ? "exited" : "lost";
   }
 
