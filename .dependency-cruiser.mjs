@@ -18,7 +18,7 @@ export const importTable = {
   imagefs: ["core", "objects", "native"],
   runtime: ["core", "native"],
   services: ["core", "scheduler", "dispatch", "db", "objects"],
-  api: ["core", "protocol", "grpc", "streams", "services", "keeper", "imagefs", "db", "objects"],
+  api: ["core", "protocol", "grpc", "streams", "dispatch", "services", "keeper", "imagefs", "db", "objects"],
   "worker-agent": ["core", "protocol", "grpc", "streams", "objects", "imagefs", "runtime", "native", "keeper"],
   launcher: ["core", "db", "keeper", "native"],
   testkit: ["core", "protocol", "db"],

@@ -91,10 +91,16 @@ export class DispatchEngine {
     return this.#state.unfinishedByWorkspace.get(workspaceId) ?? 0;
   }
 
-  /** Whether what this attempt says of its input counts (generator chunks). */
+  /** Whether what this attempt says of its input counts. */
   isCurrent(attempt: Attempt): boolean {
+    return this.ownerOf(attempt) !== undefined;
+  }
+
+  /** The call and workspace of the attempt's input while what it says counts (generator chunks); undefined otherwise. */
+  ownerOf(attempt: Attempt): { readonly callId: Id<"functionCall">; readonly workspaceId: Id<"workspace"> } | undefined {
     const input = this.#state.inputs.get(attempt.inputId);
-    return input !== undefined && !isFenced(this.#state, input, attempt);
+    if (input === undefined || isFenced(this.#state, input, attempt)) return undefined;
+    return { callId: input.call.callId, workspaceId: input.call.function.policy.workspaceId };
   }
 
   #apply(event: DispatchEvent): void {
@@ -165,6 +171,7 @@ export class DispatchEngine {
     const fresh: CallRecord = {
       callId: call.callId,
       function: record,
+      invocation: call.invocation,
       unfinished: new Set(),
       state: call.isCancelled ? "cancelling" : call.isClosed ? "closed" : "open",
       nextSequence: state.plantedBug === "sequenceRestarts" ? 1 : call.nextSequence,

@@ -33,6 +33,8 @@ export interface SubmittedCall {
   readonly callId: Id<"functionCall">;
   readonly functionId: Id<"function">;
   readonly appId: Id<"app">;
+  /** The client's invocation type: goes to the container unread. */
+  readonly invocation: number;
   readonly isClosed: boolean;
   readonly isCancelled: boolean;
   /** First free entry of its output sequence, from 1. */
@@ -146,6 +148,7 @@ export type DispatchEvent =
 export interface Delivery {
   readonly attempt: Attempt;
   readonly callId: Id<"functionCall">;
+  readonly invocation: number;
   readonly retryCount: number;
 }
 

@@ -47,7 +47,8 @@ function giveTo(state: EngineState, record: FunctionRecord, request: InputReques
     moveInput(input, "give");
     const counter = ++state.counter;
     assign(state, input, { epoch: state.epoch, counter, containerId: request.containerId });
-    deliveries.push({ attempt: { inputId: input.inputId, epoch: state.epoch, counter }, callId: input.call.callId, retryCount: input.retryCount });
+    const { callId, invocation } = input.call;
+    deliveries.push({ attempt: { inputId: input.inputId, epoch: state.epoch, counter }, callId, invocation, retryCount: input.retryCount });
   }
   state.effects.push({ type: "give", containerId: request.containerId, requestId: request.requestId, inputs: deliveries });
 }

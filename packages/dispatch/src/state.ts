@@ -31,6 +31,7 @@ export interface InputRecord {
 export interface CallRecord {
   readonly callId: Id<"functionCall">;
   readonly function: FunctionRecord;
+  readonly invocation: number;
   readonly unfinished: Set<InputRecord>;
   state: FunctionCallState;
   nextSequence: number;

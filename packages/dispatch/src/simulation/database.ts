@@ -108,6 +108,7 @@ export class SimDatabase {
       callId: row.callId,
       functionId: row.policy.functionId,
       appId: row.policy.appId,
+      invocation: 4,
       isClosed: row.isClosed,
       isCancelled: row.isCancelled,
       nextSequence: (this.outputsByCall.get(row.callId)?.at(-1)?.sequence ?? 0) + 1,
