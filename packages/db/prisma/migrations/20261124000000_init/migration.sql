@@ -309,6 +309,7 @@ CREATE TABLE "api_token" (
 CREATE TABLE "audit_event" (
     "id" TEXT COLLATE "C" NOT NULL,
     "workspace_id" TEXT COLLATE "C" NOT NULL,
+    "seq" BIGINT NOT NULL,
     "actor" JSONB NOT NULL,
     "action" TEXT NOT NULL,
     "resource_id" TEXT COLLATE "C" NOT NULL,
@@ -475,7 +476,7 @@ CREATE UNIQUE INDEX "api_token_token_id_key" ON "api_token"("token_id");
 CREATE INDEX "api_token_workspace_id_id_idx" ON "api_token"("workspace_id", "id");
 
 -- CreateIndex
-CREATE INDEX "audit_event_workspace_id_id_idx" ON "audit_event"("workspace_id", "id");
+CREATE UNIQUE INDEX "audit_event_workspace_id_seq_key" ON "audit_event"("workspace_id", "seq");
 
 -- CreateIndex
 CREATE INDEX "idempotency_record_created_at_ms_idx" ON "idempotency_record"("created_at_ms");
