@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { repository } from "./paths.ts";
-import type { RunningStack } from "./stack/stack.ts";
+import type { Stack } from "./stack/stack.ts";
 
 /** What to type for a first call, for somebody who has nothing but Python. */
-export function firstCallLines({ serverUrl, instance: { operator } }: Pick<RunningStack, "serverUrl" | "instance">): string {
+export function firstCallLines({ serverUrl, instance: { operator } }: Pick<Stack, "serverUrl" | "instance">): string {
   const client: { version: string } = JSON.parse(readFileSync(join(repository, "packages/protocol/modal-client.json"), "utf8"));
   return `
 Squall runs at ${serverUrl}. Ctrl-C stops it. A first call, in another terminal:

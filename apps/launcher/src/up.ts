@@ -4,29 +4,51 @@ import { firstCallLines } from "./first-call.ts";
 import type { Paths } from "./paths.ts";
 import { say, seconds } from "./say.ts";
 import { setUp } from "./setup/setup.ts";
-import { type RunningStack, startStack } from "./stack/stack.ts";
+import { productPrograms } from "./stack/services.ts";
+import { Stack, type StackOptions } from "./stack/stack.ts";
+
+/** What a shell expects of a program that Ctrl-C ended before it was done. */
+const interruptedCode = 130;
 
 /** `./squall up`: set-up, start, wait for SIGINT or SIGTERM, stop. Answers the exit code. */
 export async function up(paths: Paths, options: UpOptions): Promise<number> {
   const interrupted = interruption();
-  const startedAt = performance.now();
   const setup = await Promise.race([setUp(paths), interrupted]);
-  if (setup === "interrupted") return 130;
-  const stack = await startStack(paths, options, setup, interrupted);
-  if (stack === "interrupted") return 130;
+  if (setup === "interrupted") return interruptedCode;
+  return runStack({ paths, up: options, setup, programs: productPrograms(setup) }, { json: options.json, interrupted });
+}
+
+/** Runs a stack until it is interrupted: prints the ready line or the first call when all is healthy, stops everything at the end. */
+export async function runStack(
+  options: StackOptions,
+  { json, interrupted }: { readonly json: boolean; readonly interrupted: Promise<"interrupted"> },
+): Promise<number> {
+  const startedAt = performance.now();
+  const stack = await Stack.open(options);
+  const started = await Promise.race([stack.start(), interrupted]).catch(async (error: unknown) => {
+    await stack.stop();
+    throw error;
+  });
+  if (started === "interrupted") {
+    await stopAndSay(stack);
+    return interruptedCode;
+  }
   say(`ready in ${seconds(performance.now() - startedAt)}`);
-  if (options.json) process.stdout.write(`${JSON.stringify(readyLine(stack))}\n`);
-  else process.stdout.write(firstCallLines(stack));
+  process.stdout.write(json ? `${JSON.stringify(readyLine(stack))}\n` : firstCallLines(stack));
   await interrupted;
-  const stoppingAt = performance.now();
-  say("stopping");
-  await stack.stop();
-  say(`stopped in ${seconds(performance.now() - stoppingAt)}; the state stays in ${paths.home}`);
+  await stopAndSay(stack);
   return 0;
 }
 
+async function stopAndSay(stack: Stack): Promise<void> {
+  const startedAt = performance.now();
+  say("stopping");
+  await stack.stop();
+  say(`stopped in ${seconds(performance.now() - startedAt)}; the state stays in ${stack.home}`);
+}
+
 /** The one line of `--json`. `login_url` is null until there is a console to log in to. */
-function readyLine(stack: RunningStack): Record<string, unknown> {
+function readyLine(stack: Stack): Record<string, unknown> {
   return {
     ready: true,
     server_url: stack.serverUrl,
@@ -39,11 +61,10 @@ function readyLine(stack: RunningStack): Record<string, unknown> {
   };
 }
 
-/** Resolves at the first SIGINT or SIGTERM; later ones change nothing, since stopping is bounded already. */
-async function interruption(): Promise<"interrupted"> {
-  process.on("SIGHUP", () => process.kill(process.pid, "SIGTERM"));
-  const stay = () => {};
-  process.on("SIGINT", stay).on("SIGTERM", stay);
-  await Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
+/** Resolves at the first SIGINT, SIGTERM or SIGHUP; later ones change nothing, since stopping is bounded already. */
+export async function interruption(): Promise<"interrupted"> {
+  const names = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const name of names) process.on(name, () => {});
+  await Promise.race(names.map((name) => once(process, name)));
   return "interrupted";
 }
