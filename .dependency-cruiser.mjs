@@ -21,7 +21,7 @@ export const importTable = {
   api: ["core", "protocol", "grpc", "streams", "dispatch", "services", "keeper", "imagefs", "db", "objects"],
   "worker-agent": ["core", "protocol", "grpc", "streams", "objects", "imagefs", "runtime", "native", "keeper"],
   launcher: ["core", "db", "keeper", "native"],
-  testkit: ["core", "protocol", "db"],
+  testkit: ["core", "protocol", "grpc", "db"],
   e2e: ["core", "grpc", "protocol"],
   bench: ["core", "grpc", "protocol", "scheduler", "imagefs", "runtime", "native", "e2e"],
 };

@@ -1,7 +1,8 @@
 /** A function looks around and pushes against the walls of its container. */
-import { networkInterfaces } from "node:os";
-import { createServer } from "node:net";
+
 import { once } from "node:events";
+import { createServer } from "node:net";
+import { networkInterfaces } from "node:os";
 import { beforeAll, describe, expect, test } from "vitest";
 import { modalRun } from "../src/modal-cli.ts";
 import { type ReadyLine, sharedStack } from "../src/stack.ts";
@@ -19,7 +20,10 @@ async function json(entry: string, args: readonly string[] = []): Promise<unknow
 }
 
 // CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE SYS_CHROOT SETFCAP
-const capabilities = [0, 1, 3, 4, 5, 6, 7, 8, 10, 18, 31].reduce((mask, bit) => mask + 2 ** bit, 0).toString(16).padStart(16, "0");
+const capabilities = [0, 1, 3, 4, 5, 6, 7, 8, 10, 18, 31]
+  .reduce((mask, bit) => mask + 2 ** bit, 0)
+  .toString(16)
+  .padStart(16, "0");
 
 describe("inside a container", { timeout: 150_000 }, () => {
   test("seccomp, no_new_privs, a user namespace of its own and a short capability list are in force", async () => {
@@ -58,7 +62,16 @@ describe("inside a container", { timeout: 150_000 }, () => {
       .filter((entry) => entry.family === "IPv4")
       .map((entry) => entry.address);
     const apiPort = Number(new URL(stack.server_url).port);
-    const targets = [...hostAddresses.flatMap((host) => [[host, port], [host, apiPort], [host, 22]]), ["127.0.0.1", apiPort], ["169.254.169.254", 80], ["127.0.0.1", 5432]];
+    const targets = [
+      ...hostAddresses.flatMap((host) => [
+        [host, port],
+        [host, apiPort],
+        [host, 22],
+      ]),
+      ["127.0.0.1", apiPort],
+      ["169.254.169.254", 80],
+      ["127.0.0.1", 5432],
+    ];
     const results = (await json("connects", ["--targets", JSON.stringify(targets)])) as Record<string, string>;
     listener.close();
     expect(Object.keys(results).length).toBeGreaterThan(4);

@@ -61,5 +61,13 @@ test("a stack that ran a call and was stopped leaves nothing behind", { timeout:
   run.process.kill("SIGKILL");
   await run.finished;
   expect(code).toBe(0);
-  expect(hostObjects(stack.instance, stack.home)).toEqual({ processes: [], mounts: [], cgroups: [], networkNamespaces: [], links: [], tables: [], sockets: [] });
+  expect(hostObjects(stack.instance, stack.home)).toEqual({
+    processes: [],
+    mounts: [],
+    cgroups: [],
+    networkNamespaces: [],
+    links: [],
+    tables: [],
+    sockets: [],
+  });
 });

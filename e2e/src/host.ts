@@ -17,7 +17,9 @@ export function hostObjects(instance: string, home: string): HostObjects {
   const name = `sq-${instance}`;
   return {
     processes: processesOf(instance, home),
-    mounts: readFileSync("/proc/self/mounts", "utf8").split("\n").filter((line) => line.includes(name) || line.includes(home)),
+    mounts: readFileSync("/proc/self/mounts", "utf8")
+      .split("\n")
+      .filter((line) => line.includes(name) || line.includes(home)),
     cgroups: cgroupsOf(name),
     networkNamespaces: lines("ip", ["netns", "list"]).filter((line) => line.startsWith(name)),
     links: lines("ip", ["-o", "link"]).filter((line) => line.includes(name)),
@@ -47,7 +49,12 @@ function inCgroup(pid: string, instance: string): boolean {
 }
 
 function cgroupsOf(name: string): string[] {
-  const roots = ["/sys/fs/cgroup", ...(readdirSync("/sys/fs/cgroup", { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => `/sys/fs/cgroup/${entry.name}`))];
+  const roots = [
+    "/sys/fs/cgroup",
+    ...readdirSync("/sys/fs/cgroup", { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => `/sys/fs/cgroup/${entry.name}`),
+  ];
   return roots.map((root) => `${root}/${name}`).filter((path) => existsSync(path));
 }
 

@@ -21,13 +21,16 @@ export interface Running {
   readonly finished: Promise<Finished>;
 }
 
+/** What a client needs to know of a server. */
+export type Server = Pick<ReadyLine, "server_url" | "token_id" | "token_secret">;
+
 export interface ClientOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
 }
 
 /** Environment of a client of this stack. Colours off, so that output can be compared; the config file of the machine is not read. */
-export function clientEnvironment(stack: ReadyLine): Record<string, string> {
+export function clientEnvironment(stack: Server): Record<string, string> {
   return {
     PATH: `${dirname(python)}:${process.env["PATH"] ?? ""}`,
     HOME: process.env["HOME"] ?? "/root",
@@ -36,6 +39,7 @@ export function clientEnvironment(stack: ReadyLine): Record<string, string> {
     NO_COLOR: "1",
     TERM: "dumb",
     PYTHONUNBUFFERED: "1",
+    PYTHONDONTWRITEBYTECODE: "1",
     MODAL_CONFIG_PATH: "/dev/null",
     MODAL_SERVER_URL: stack.server_url,
     MODAL_TOKEN_ID: stack.token_id,
@@ -65,7 +69,14 @@ export async function modalRun(stack: ReadyLine, target: string, options: Client
   return finished.output;
 }
 
-function start(stack: ReadyLine, command: readonly string[], options: ClientOptions): Running {
+/** Runs the only entry point of a file anywhere, with arguments; fails, showing all output, unless it ends with 0. */
+export async function modalRunFile(server: Server, file: string, args: readonly string[], options: ClientOptions = {}): Promise<string> {
+  const finished = await start(server, [python, "-m", "modal", "run", file, ...args], options).finished;
+  if (finished.code !== 0) throw new Error(`modal run ${file} ended with ${finished.code ?? finished.signal}:\n${finished.output}`);
+  return finished.output;
+}
+
+function start(stack: Server, command: readonly string[], options: ClientOptions): Running {
   const [program = "", ...args] = command;
   const startedAt = performance.now();
   const child = spawn(program, args, { cwd: apps, env: { ...clientEnvironment(stack), ...options.env }, stdio: ["ignore", "pipe", "pipe"] });
