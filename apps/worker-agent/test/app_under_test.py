@@ -47,17 +47,21 @@ def probe(_):
     })
 
 
-def resolve(name):
-    return socket.gethostbyname(name)
+def ask_name_server(name):
+    """One question, by hand: whatever the answer is, it has to come."""
+    server = open("/etc/resolv.conf").read().split()[1]
+    labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split("."))
+    question = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + labels + b"\x00\x00\x01\x00\x01"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        asker.settimeout(8)
+        asker.sendto(question, (server, 53))
+        return f"answer {len(asker.recv(512))} bytes"
 
 
-def connects(address):
-    host, port = address.rsplit(":", 1)
-    try:
-        socket.create_connection((host, int(port)), timeout=2).close()
-        return "connected"
-    except OSError as error:
-        return type(error).__name__
+def stop_fetching(_):
+    import modal.experimental
+
+    modal.experimental.stop_fetching_inputs()
 
 
 def fetch(url):

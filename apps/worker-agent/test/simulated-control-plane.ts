@@ -31,20 +31,23 @@ class Channel<Value> {
   readonly #values: Value[] = [];
   #wake: (() => void) | undefined;
   #isClosed = false;
+  #error: unknown;
 
   push(value: Value): void {
     this.#values.push(value);
     this.#wake?.();
   }
 
-  close(): void {
+  close(error?: unknown): void {
     this.#isClosed = true;
+    this.#error = error;
     this.#wake?.();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Value> {
     for (;;) {
       for (let value = this.#values.shift(); value !== undefined; value = this.#values.shift()) yield value;
+      if (this.#error) throw this.#error;
       if (this.#isClosed) return;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
@@ -164,9 +167,10 @@ export class SimulatedControlPlane {
 
   async *#onLink(messages: AsyncIterable<AgentMessage>): AsyncGenerator<ControlMessage> {
     const link = new Channel<ControlMessage>();
-    void this.#readLink(messages, link)
-      .catch((error: unknown) => this.faults.push(error))
-      .finally(() => link.close());
+    void this.#readLink(messages, link).then(
+      () => link.close(),
+      (error: unknown) => link.close(error),
+    );
     yield* link;
   }
 
@@ -175,6 +179,7 @@ export class SimulatedControlPlane {
     for await (const { message } of messages) {
       if (message.case === "hello") {
         this.hellos.push(message.value);
+        this.#told();
         if (message.value.workerToken !== this.#workerToken) throw new GrpcError(statusCode.unauthenticated, "wrong token");
         this.#link = link;
         answer(create(ControlMessageSchema, { message: { case: "welcome", value: { workerId: "wo-1", session: "s-1", heartbeatIntervalMs: 1_000 } } }).message);

@@ -23,6 +23,7 @@ export class ContainerDoors {
 
   /** The keeper's hand-over. The door says who it is: only this container has its socket. */
   connection(door: string, socket: Socket): void {
+    socket.on("error", () => socket.destroy()); // the other end broke off: its calls are told by their streams
     const containerId = containerOfDoor(door);
     const sockets = containerId === undefined ? undefined : this.#sockets.get(containerId);
     if (!sockets) {

@@ -11,7 +11,6 @@ const defaults: Readonly<Record<string, string>> = {
   PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
   HOME: "/root",
   LANG: "C.UTF-8",
-  SSL_CERT_DIR: "/etc/ssl/certs",
 };
 
 export function secretsHook(): ContainerHook {
