@@ -13,6 +13,7 @@ export async function startBullMq(cacheDir: string): Promise<BullMq> {
   const queue = new Queue("bench", { connection });
   const events = new QueueEvents("bench", { connection });
   const worker = new Worker("bench", async () => null, { connection, concurrency: 64 });
+  for (const emitter of [queue, events]) emitter.setMaxListeners(200); // one per waiting caller
   await Promise.all([queue.waitUntilReady(), events.waitUntilReady(), worker.waitUntilReady()]);
   const call = async (args: Uint8Array) => {
     const job = await queue.add("nothing", { args: Buffer.from(args).toString("base64") });
