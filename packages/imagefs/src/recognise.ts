@@ -40,7 +40,9 @@ export function recognise(definition: ImageDefinition): Recognised {
   const [from = "", ...steps] = lines;
   if (definition.hasOtherSteps && lines.length === 0) return needsBuild("", "this image has a step that runs code while it is built");
   const base = python.exec(from);
-  if (!base) return needsBuild(from, from.startsWith("FROM base") ? "it adds a build step to another image" : "it starts from another image");
+  const added = from.startsWith("FROM base") && definition.baseImageKeys.length > 0 ? steps[0] : undefined;
+  if (added !== undefined) return needsBuild(added, "it is a build step on top of another image");
+  if (!base) return needsBuild(from, "it starts from another image");
   if (base[1] !== pythonBase.series) return needsBuild(from, `Python ${base[1]} is not available yet, only Python ${pythonBase.series} is`);
   if (base[2] !== pythonBase.debian) return needsBuild(from, `Debian ${base[2]} is not available yet, only ${pythonBase.debian} is`);
   const foreign = steps.find((line, index) => line !== debianSlim[index]) ?? (isWhole(steps) ? undefined : steps.at(-1));
