@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { ServiceError } from "@squall/core/errors";
+import type { Id } from "@squall/core/ids";
 import type { CallInfo, Implementation } from "@squall/grpc/handler";
 import type { ServiceContext, ServiceDeps } from "@squall/services/context";
 import type { Caller } from "../deps.ts";
@@ -13,8 +14,8 @@ export interface Gate {
   readonly deps: ServiceDeps;
   /** Undefined when the token does not exist, is revoked, or has another secret. */
   readonly authenticateToken: (tokenId: string, secret: string) => Promise<Caller | undefined>;
-  /** Undefined when there is no such live container. */
-  readonly authenticateContainer: (containerId: string) => Promise<Caller | undefined>;
+  /** Undefined unless the container lives and this worker holds it. */
+  readonly authenticateContainer: (containerId: Id<"container">, workerId: Id<"worker">) => Promise<Caller | undefined>;
   /** Throws `permissionDenied` unless the role table allows it. */
   readonly authorize: (ctx: ServiceContext, access: Access) => void;
 }
@@ -82,7 +83,7 @@ async function open(gate: Gate, { access, info, requestId }: Opening): Promise<C
 async function authenticate(gate: Gate, info: CallInfo): Promise<Caller> {
   const peer = asPeer(info.peer);
   if (peer.kind === "container") {
-    const caller = await gate.authenticateContainer(peer.containerId);
+    const caller = await gate.authenticateContainer(peer.containerId, peer.workerId);
     if (!caller) throw new ServiceError("unauthenticated", `Container ${peer.containerId} is not running.`);
     return caller;
   }

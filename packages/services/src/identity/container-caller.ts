@@ -1,4 +1,4 @@
-import { asId, isId } from "@squall/core/ids";
+import { asId, type Id } from "@squall/core/ids";
 import type { Actor, ServiceContext, ServiceDeps } from "../context.ts";
 
 interface Row {
@@ -8,17 +8,16 @@ interface Row {
   readonly workspace_name: string;
 }
 
-/** Who a live container is. Undefined for one that does not exist or has ended. The caller has made sure that the asking worker holds it. */
+/** Who a live container is; undefined for one that does not exist, has ended, or is not on the worker that vouches for it. */
 export async function findContainerCaller(
   { db }: Pick<ServiceDeps, "db">,
-  containerId: string,
+  { containerId, workerId }: { readonly containerId: Id<"container">; readonly workerId: Id<"worker"> },
 ): Promise<{ readonly actor: Actor; readonly workspace: ServiceContext["workspace"] } | undefined> {
-  if (!isId("container", containerId)) return undefined;
   const { rows } = await db.engine.query<Row>(
     `SELECT c.app_id, c.function_id, c.workspace_id, w.name AS workspace_name
      FROM container c JOIN workspace w ON w.id = c.workspace_id
-     WHERE c.id = $1 AND c.state <> 'exited'`,
-    [containerId],
+     WHERE c.id = $1 AND c.worker_id = $2 AND c.state <> 'exited'`,
+    [containerId, workerId],
   );
   const [row] = rows;
   if (!row) return undefined;
