@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync, globSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { repository } from "../paths.ts";
 import { say, seconds } from "../say.ts";
 
@@ -10,41 +10,43 @@ export interface SetupStep {
   readonly name: string;
   /** What is made, for the progress line. */
   readonly title: string;
-  /** Patterns of files, relative to the repository: everything that the result depends on. */
+  /** Patterns of files, relative to the root of the clone: everything that the result depends on. */
   readonly inputs: readonly string[];
   /** Makes the result and answers the path that proves it. An interrupted run may simply run again. */
   readonly run: () => Promise<string>;
 }
 
-const stamps = join(repository, ".squall/setup");
-
 /** The result of a step that is current, or undefined. `salt` distinguishes results for different caches. */
-export function currentResult(step: SetupStep, salt: string): string | undefined {
+export function currentResult(step: SetupStep, salt: string, root = repository): string | undefined {
   try {
-    const stamp: { hash: string; result: string } = JSON.parse(readFileSync(join(stamps, step.name), "utf8"));
-    return stamp.hash === inputHash(step, salt) && existsSync(stamp.result) ? stamp.result : undefined;
+    const stamp: { hash: string; result: string } = JSON.parse(readFileSync(stampOf(step, root), "utf8"));
+    return stamp.hash === inputHash(step, salt, root) && existsSync(stamp.result) ? stamp.result : undefined;
   } catch {
     return undefined; // no stamp, or half of one
   }
 }
 
 /** Runs a step, with a line before and after, and stamps its result. */
-export async function runStep(step: SetupStep, salt: string, position: string): Promise<string> {
+export async function runStep(step: SetupStep, salt: string, position: string, root = repository): Promise<string> {
   const startedAt = performance.now();
-  const hash = inputHash(step, salt);
+  const hash = inputHash(step, salt, root);
   say(`[${position}] ${step.title}`);
   const result = await step.run();
-  mkdirSync(stamps, { recursive: true });
-  const aside = join(stamps, `.${step.name}.${process.pid}`);
+  mkdirSync(dirname(stampOf(step, root)), { recursive: true });
+  const aside = `${stampOf(step, root)}.${process.pid}`;
   writeFileSync(aside, JSON.stringify({ hash, result }));
-  renameSync(aside, join(stamps, step.name));
+  renameSync(aside, stampOf(step, root));
   say(`[${position}] done in ${seconds(performance.now() - startedAt)}`);
   return result;
 }
 
-function inputHash(step: SetupStep, salt: string): string {
+function stampOf(step: SetupStep, root: string): string {
+  return join(root, ".squall/setup", step.name);
+}
+
+function inputHash(step: SetupStep, salt: string, root: string): string {
   const hash = createHash("sha256").update(salt);
-  for (const path of step.inputs.flatMap((pattern) => globSync(pattern, { cwd: repository })).sort())
-    hash.update(`\0${path}\0`).update(readFileSync(join(repository, path)));
+  const paths = step.inputs.flatMap((pattern) => globSync(pattern, { cwd: root })).sort();
+  for (const path of paths) hash.update(`\0${path}\0`).update(readFileSync(join(root, path)));
   return hash.digest("hex");
 }
