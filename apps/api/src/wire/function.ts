@@ -1,0 +1,159 @@
+/** modal.client.Function to what we decide by, and back to the handles that clients hold. */
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { ServiceError } from "@squall/core/errors";
+import { defaultResources, mebibyte } from "@squall/core/resources";
+import {
+  type AppLayout as AppLayoutMessage,
+  AppLayoutSchema,
+  ClassHandleMetadataSchema,
+  Function_FunctionType,
+  type FunctionData,
+  FunctionDataSchema,
+  type FunctionHandleMetadata,
+  FunctionHandleMetadataSchema,
+  type Function as FunctionMessage,
+  type FunctionPrecreateRequest,
+  FunctionSchema$,
+  type Object$,
+  ObjectSchema,
+} from "@squall/protocol/modal";
+import type { AppLayout } from "@squall/services/app-definition/layout";
+import type { FunctionColumns, StoredFunction } from "@squall/services/function/stored-function";
+
+const defaultTimeoutSecs = 300;
+const defaultScaledownWindowSecs = 60;
+const maxTimeoutSecs = 24 * 3600;
+
+/** The message as bytes, fields that we do not know included. */
+export function encodeFunction(definition: FunctionMessage): Uint8Array {
+  return toBinary(FunctionSchema$, definition);
+}
+
+/** The stored definition as a message. */
+export function decodeFunction({ definition }: Pick<StoredFunction, "definition">): FunctionMessage {
+  return fromBinary(FunctionSchema$, definition);
+}
+
+/** What is known of a function before its dependencies are: enough for a handle. */
+export function precreatedFunction(request: FunctionPrecreateRequest): FunctionMessage {
+  const { functionName, functionType, methodDefinitions, supportedInputFormats, supportedOutputFormats, webhookConfig, functionSchema } = request;
+  return create(FunctionSchema$, {
+    functionName,
+    functionType,
+    methodDefinitions,
+    supportedInputFormats,
+    supportedOutputFormats,
+    isClass: functionName.endsWith(".*"),
+    ...(webhookConfig ? { webhookConfig } : {}),
+    ...(functionSchema ? { functionSchema } : {}),
+  });
+}
+
+/** What the scheduler, dispatch and the agent decide by. Throws `invalidArgument` for numbers that cannot be. */
+export function functionColumns(definition: FunctionMessage): FunctionColumns {
+  const { resources, autoscalerSettings: scaling, retryPolicy: retry } = definition;
+  const gpu = resources?.gpuConfig;
+  const timeoutMs = seconds("timeout", definition.timeoutSecs, defaultTimeoutSecs);
+  return {
+    kind: definition.isClass ? "class" : definition.functionType === Function_FunctionType.GENERATOR ? "generator" : "function",
+    imageId: definition.imageId || null,
+    mountIds: definition.mountIds,
+    secretIds: definition.secretIds,
+    milliCpu: resources?.milliCpu || defaultResources.milliCpu,
+    memoryBytes: resources?.memoryMb ? resources.memoryMb * mebibyte : defaultResources.memoryBytes,
+    gpuType: gpu?.gpuType ? gpu.gpuType.toUpperCase() : null,
+    gpuCount: gpu?.gpuType ? Math.max(1, gpu.count) : 0,
+    timeoutMs,
+    startupTimeoutMs: definition.startupTimeoutSecs ? seconds("startup_timeout", definition.startupTimeoutSecs, defaultTimeoutSecs) : timeoutMs,
+    minContainers: scaling?.minContainers ?? 0,
+    maxContainers: scaling?.maxContainers || definition.concurrencyLimit || null,
+    bufferContainers: scaling?.bufferContainers ?? 0,
+    scaledownWindowMs: 1000 * (scaling?.scaledownWindow || definition.taskIdleTimeoutSecs || defaultScaledownWindowSecs),
+    maxConcurrentInputs: definition.maxConcurrentInputs || 1,
+    targetConcurrentInputs: definition.targetConcurrentInputs || definition.maxConcurrentInputs || 1,
+    batchMaxSize: definition.batchMaxSize,
+    batchLingerMs: Number(definition.batchLingerMs),
+    retryMax: retry?.retries ?? 0,
+    retryInitialDelayMs: retry?.initialDelayMs ?? 0,
+    retryMaxDelayMs: retry?.maxDelayMs ?? 0,
+    retryBackoff: retry?.backoffCoefficient || 1,
+    builderVersion: "2025.06",
+    blockNetwork: definition.blockNetwork,
+  };
+}
+
+function seconds(name: string, given: number, otherwise: number): number {
+  if (given > maxTimeoutSecs) throw new ServiceError("invalidArgument", `${name}=${given} is too long: a function may run for ${maxTimeoutSecs} s at most.`);
+  return 1000 * (given || otherwise);
+}
+
+/** The handle's metadata, complete: clients refuse calls on what is missing here, and a class's container dies without `useMethodName`. */
+export function functionHandleMetadata(stored: StoredFunction): FunctionHandleMetadata {
+  const definition = decodeFunction(stored);
+  const common = { definitionId: stored.definitionId, appId: stored.appId };
+  const methods = Object.entries(definition.methodDefinitions).map(([name, method]) => {
+    const { functionName, functionType, functionSchema, supportedInputFormats, supportedOutputFormats } = method;
+    const schema = functionSchema ? { functionSchema } : {};
+    const handle = { ...common, ...schema, functionName, functionType, supportedInputFormats, supportedOutputFormats, isMethod: true, useMethodName: name };
+    return [name, create(FunctionHandleMetadataSchema, handle)] as const;
+  });
+  const { functionName, functionType, classParameterInfo, functionSchema, supportedInputFormats, supportedOutputFormats, isMethod } = definition;
+  return create(FunctionHandleMetadataSchema, {
+    ...common,
+    functionName,
+    functionType,
+    isMethod,
+    supportedInputFormats,
+    supportedOutputFormats,
+    methodHandleMetadata: Object.fromEntries(methods),
+    ...(classParameterInfo ? { classParameterInfo } : {}),
+    ...(functionSchema ? { functionSchema } : {}),
+  });
+}
+
+/** A created function as FunctionData: clients stop without at least one ranked function. */
+export function functionData(stored: StoredFunction): FunctionData {
+  const definition = decodeFunction(stored);
+  const { webhookConfig, classParameterInfo, schedule, autoscalerSettings, functionSchema, httpConfig } = definition;
+  return create(FunctionDataSchema, {
+    moduleName: definition.moduleName,
+    functionName: definition.functionName,
+    functionType: definition.functionType,
+    implementationName: definition.implementationName,
+    timeoutSecs: definition.timeoutSecs,
+    startupTimeoutSecs: definition.startupTimeoutSecs,
+    isClass: definition.isClass,
+    isMethod: definition.isMethod,
+    isServer: definition.isServer,
+    isSessioned: definition.isSessioned,
+    untrusted: definition.untrusted,
+    methodDefinitions: definition.methodDefinitions,
+    methodDefinitionsSet: definition.methodDefinitionsSet,
+    supportedInputFormats: definition.supportedInputFormats,
+    supportedOutputFormats: definition.supportedOutputFormats,
+    rankedFunctions: [{ rank: 0, function: definition }],
+    ...(webhookConfig ? { webhookConfig } : {}),
+    ...(classParameterInfo ? { classParameterInfo } : {}),
+    ...(schedule ? { schedule } : {}),
+    ...(autoscalerSettings ? { autoscalerSettings } : {}),
+    ...(functionSchema ? { functionSchema } : {}),
+    ...(httpConfig ? { httpConfig } : {}),
+  });
+}
+
+/** The layout of an app for containers: every function and class, and every object that a function depends on; a missing one is a KeyError at start. */
+export function appLayoutMessage({ functionIds, classIds, functions }: AppLayout): AppLayoutMessage {
+  const objects: Object$[] = [];
+  const seen = new Set<string>();
+  const add = (init: MessageInitShape<typeof ObjectSchema>) => {
+    const object = create(ObjectSchema, init);
+    if (seen.has(object.objectId)) return;
+    seen.add(object.objectId);
+    objects.push(object);
+  };
+  for (const stored of functions) add({ objectId: stored.id, handleMetadataOneof: { case: "functionHandleMetadata", value: functionHandleMetadata(stored) } });
+  for (const objectId of Object.values(classIds))
+    add({ objectId, handleMetadataOneof: { case: "classHandleMetadata", value: create(ClassHandleMetadataSchema) } });
+  for (const stored of functions) for (const { objectId } of decodeFunction(stored).objectDependencies) add({ objectId });
+  return create(AppLayoutSchema, { functionIds: { ...functionIds }, classIds: { ...classIds }, objects });
+}
