@@ -8,6 +8,7 @@ import { type CallRecord, currentAttempt, type EngineState, type InputRecord, mo
 
 /** How long a container may take to answer a cancelled input: its heartbeat (15 s at most) brings the word, the user's handlers get the rest. */
 export const cancelGraceMs = 30_000;
+const cancelledAppsKept = 10_000;
 
 export function cancelCall(state: EngineState, { callId, text, terminateContainers }: Extract<DispatchEvent, { type: "callCancelled" }>): void {
   const call = state.calls.get(callId);
@@ -31,10 +32,19 @@ export function cancelCall(state: EngineState, { callId, text, terminateContaine
 
 /** The app's containers are killed by others: everything ends here and now. */
 export function cancelApp(state: EngineState, appId: Id<"app">, text: string): void {
-  state.cancelledApps.set(appId, text);
+  rememberCancelled(state, appId, text);
   for (const call of [...state.calls.values()]) {
     if (call.function.policy.appId === appId) endCall(state, call, text);
   }
+}
+
+/** For submissions that were on their way; later ones are refused by the app's stored state. */
+function rememberCancelled(state: EngineState, appId: Id<"app">, text: string): void {
+  for (const oldest of state.cancelledApps.keys()) {
+    if (state.cancelledApps.size < cancelledAppsKept) break;
+    state.cancelledApps.delete(oldest);
+  }
+  state.cancelledApps.set(appId, text);
 }
 
 /** Ends every input of the call without asking anybody. */
