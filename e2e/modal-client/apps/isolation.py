@@ -80,15 +80,18 @@ def try_system_calls():
 @app.function()
 def try_connects(targets):
     import socket
+    from concurrent.futures import ThreadPoolExecutor
 
-    results = {}
-    for host, port in targets:
+    def connect(target):
         try:
-            socket.create_connection((host, port), 2).close()
-            results[f"{host}:{port}"] = "open"
+            socket.create_connection(tuple(target), 2).close()
+            return "open"
         except OSError as error:
-            results[f"{host}:{port}"] = type(error).__name__
-    return results
+            return type(error).__name__
+
+    with ThreadPoolExecutor(50) as pool:
+        results = list(pool.map(connect, targets))
+    return {f"{host}:{port}": result for (host, port), result in zip(targets, results)}
 
 
 @app.function()
