@@ -7,6 +7,7 @@ import { claimBlock } from "./claims.ts";
 import { RuntimeError } from "./error.ts";
 import { firewallScript } from "./firewall.ts";
 import { hostInterfaceName, linkName } from "./names.ts";
+import { Refill } from "./refill.ts";
 
 /** A network namespace of one container: `eth0` with one IPv4 address, `lo`, and a sysfs that shows these two. */
 export interface ContainerNetwork {
@@ -47,14 +48,20 @@ export class NetworkPool {
   readonly #release: () => Promise<void>;
   readonly #ready: ContainerNetwork[] = [];
   readonly #freeSlots: number[];
-  #filling: Promise<void> | undefined;
-  #closed = false;
+  readonly #refill: Refill;
 
   private constructor(options: NetworkOptions, claim: { block: number; release: () => Promise<void> }) {
     this.#options = options;
     this.#release = claim.release;
     this.block = claim.block;
     this.hostAddress = hostAddress(claim.block);
+    this.#refill = new Refill({
+      isFull: () => this.#ready.length >= options.poolSize,
+      makeOne: async () => {
+        this.#ready.push(await this.#make());
+      },
+      onError: options.onError,
+    });
     this.#freeSlots = Array.from({ length: slotsPerBlock }, (_, slot) => slot); // taken from the front, given to the back: an address rests before it returns
   }
 
@@ -69,14 +76,14 @@ export class NetworkPool {
     const pool = new NetworkPool(options, claim);
     await pool.#setUpHost();
     await pool.#dropUnused();
-    pool.#fill();
+    pool.#refill.now();
     return pool;
   }
 
   /** A network of the caller's own, at once when the pool has one. `blockNetwork` leaves only the host's address reachable. */
   async take({ blockNetwork }: { blockNetwork: boolean }): Promise<ContainerNetwork> {
     const network = this.#ready.shift() ?? (await this.#make());
-    this.#fill();
+    this.#refill.nudge();
     if (blockNetwork) await this.#native("block network", ["net-block", "--netns", network.netnsPath]);
     return network;
   }
@@ -90,13 +97,12 @@ export class NetworkPool {
 
   /** Resolves when the pool is full; for tests and benches. */
   async filled(): Promise<void> {
-    await this.#filling;
+    await this.#refill.now();
   }
 
   /** Stops filling and drops what is ready; networks in use stay. */
   async close(): Promise<void> {
-    this.#closed = true;
-    await this.#filling;
+    await this.#refill.stop();
     for (const network of this.#ready.splice(0)) await this.release(network).catch(this.#options.onError);
     await this.#release();
   }
@@ -118,19 +124,6 @@ export class NetworkPool {
       if (name.endsWith(".ns") && !used.has(slot)) await this.release(networkOfSlot({ instance, runDir, block: this.block, slot }));
     }
     for (const slot of used) this.#freeSlots.splice(this.#freeSlots.indexOf(slot), 1);
-  }
-
-  #fill(): void {
-    if (this.#closed || this.#filling || this.#ready.length >= this.#options.poolSize) return;
-    this.#filling = this.#fillOneByOne()
-      .catch(this.#options.onError)
-      .finally(() => {
-        this.#filling = undefined;
-      });
-  }
-
-  async #fillOneByOne(): Promise<void> {
-    while (!this.#closed && this.#ready.length < this.#options.poolSize) this.#ready.push(await this.#make());
   }
 
   async #make(): Promise<ContainerNetwork> {

@@ -2,6 +2,7 @@ import { mkdir, open } from "node:fs/promises";
 import path from "node:path";
 import type { Spawner } from "@squall/native/spawner";
 import { RuntimeError } from "./error.ts";
+import { Refill } from "./refill.ts";
 
 /** What the writable layers of an instance are made with. */
 export interface ScratchOptions {
@@ -29,46 +30,38 @@ export class ScratchPool {
   readonly #options: ScratchOptions;
   readonly #ready: string[] = [];
   #next = Date.now(); // unique among mount points that an earlier process left
-  #filling: Promise<void> | undefined;
-  #closed = false;
+  readonly #refill: Refill;
 
   constructor(options: ScratchOptions) {
     this.#options = options;
-    this.#fill();
+    this.#refill = new Refill({
+      isFull: () => this.#ready.length >= options.poolSize,
+      makeOne: async () => {
+        this.#ready.push(await this.#make(defaultScratchBytes));
+      },
+      onError: options.onError,
+    });
+    this.#refill.now();
   }
 
   /** The mount point of an empty file system of the caller's own. */
   async take({ bytes }: { bytes: number }): Promise<string> {
     if (bytes !== defaultScratchBytes) return this.#make(Math.max(bytes, smallestScratchBytes));
     const mountPoint = this.#ready.shift() ?? (await this.#make(bytes));
-    this.#fill();
+    this.#refill.nudge();
     return mountPoint;
   }
 
   /** Resolves when the pool is full; for tests and benches. */
   async filled(): Promise<void> {
-    await this.#filling;
+    await this.#refill.now();
   }
 
   /** Stops filling; unmounts what nobody took. */
   async close(): Promise<void> {
-    this.#closed = true;
-    await this.#filling;
+    await this.#refill.stop();
     const ready = this.#ready.splice(0);
     if (ready.length > 0) await unmount(this.#options, ready);
-  }
-
-  #fill(): void {
-    if (this.#closed || this.#filling || this.#ready.length >= this.#options.poolSize) return;
-    this.#filling = this.#fillOneByOne()
-      .catch(this.#options.onError)
-      .finally(() => {
-        this.#filling = undefined;
-      });
-  }
-
-  async #fillOneByOne(): Promise<void> {
-    while (!this.#closed && this.#ready.length < this.#options.poolSize) this.#ready.push(await this.#make(defaultScratchBytes));
   }
 
   async #make(bytes: number): Promise<string> {
