@@ -1,0 +1,39 @@
+/** Values of a secret on their way to the database and back: JSON, encrypted under a data key of their own, which the master key wraps. */
+import { randomBytes } from "node:crypto";
+import { z } from "zod";
+import { type KeyRing, open, seal } from "./key-ring.ts";
+
+/** Which version of which secret: a sealed version copied to another row does not open. */
+export interface SealedPlace {
+  readonly workspaceId: string;
+  readonly secretId: string;
+  readonly version: number;
+}
+
+export interface SealedValues {
+  readonly ciphertext: Uint8Array<ArrayBuffer>;
+  readonly nonce: Uint8Array<ArrayBuffer>;
+  readonly wrappedKey: Uint8Array<ArrayBuffer>;
+}
+
+export type SecretValues = Readonly<Record<string, string>>;
+
+const storedValues = z.record(z.string(), z.string());
+
+export function sealValues(keys: KeyRing, place: SealedPlace, values: SecretValues): SealedValues {
+  const dataKey = randomBytes(32);
+  const nonce = new Uint8Array(randomBytes(12));
+  const context = contextOf(place);
+  return { ciphertext: seal(dataKey, { nonce, context, plain: Buffer.from(JSON.stringify(values)) }), nonce, wrappedKey: keys.wrap(dataKey, context) };
+}
+
+/** Throws when the row was changed, moved, or sealed under another master key. */
+export function openValues(keys: KeyRing, place: SealedPlace, { ciphertext, nonce, wrappedKey }: SealedValues): SecretValues {
+  const context = contextOf(place);
+  const dataKey = keys.unwrap(wrappedKey, context);
+  return storedValues.parse(JSON.parse(Buffer.from(open(dataKey, { nonce, context, sealed: ciphertext })).toString()));
+}
+
+function contextOf({ workspaceId, secretId, version }: SealedPlace): string {
+  return `${workspaceId}|${secretId}|${version}`;
+}
