@@ -12,7 +12,7 @@ function tracesOf(instance: string): string[] {
   const links = readFileSync("/proc/net/dev", "utf8")
     .split("\n")
     .filter((line) => line.includes(instance));
-  const tables = execFileSync("nft", ["list", "tables"], { encoding: "utf8" })
+  const tables = execFileSync("/usr/sbin/nft", ["list", "tables"], { encoding: "utf8" })
     .split("\n")
     .filter((line) => line.includes(instance));
   const processes = globSync("/proc/[0-9]*/cgroup").filter((path) => existsSync(path) && readOrEmpty(path).includes(`sq-${instance}`));
