@@ -18,7 +18,7 @@ export async function putMountBlob({
   if (!isSha256(sha256)) throw new ServiceError("invalidArgument", "A file's hash must be 64 hexadecimal digits.");
   const { db, objects, clock } = ctx.deps;
   const blob = await findBlob({ deps: { db }, workspaceId: ctx.workspace.id, blobId });
-  if (!blob || blob.state !== "complete") throw new ServiceError("notFound", `Blob ${blobId} has not been uploaded.`);
+  if (blob?.state !== "complete") throw new ServiceError("notFound", `Blob ${blobId} has not been uploaded.`);
   if (blob.sha256Hex !== sha256) throw new ServiceError("invalidArgument", `Blob ${blobId} does not have the hash ${sha256}.`);
   const objectKey = mountFileKey(ctx.workspace.id, sha256);
   await objects.put(objectKey, objects.get(blob.objectKey));
