@@ -17,7 +17,8 @@ import { Payloads } from "@squall/services/input/payloads";
 import type { AttemptRow } from "@squall/services/journal/batch";
 import { Journal } from "@squall/services/journal/journal";
 import { LargeBytes } from "@squall/services/journal/large-bytes";
-import type { SqlConnection } from "@squall/services/journal/sql";
+import { PatientSql } from "@squall/services/journal/patient-sql";
+import type { Sql, SqlConnection } from "@squall/services/journal/sql";
 import { makeResult, readResult } from "../wire/result.ts";
 import { describeExit } from "./exit-text.ts";
 import type { AgentPort, ArrivedOutput, AttemptKey, ContainerExit, DispatchPort, FunctionDemand, InputDelivery, ReportedContainer } from "./ports.ts";
@@ -46,6 +47,7 @@ export async function startDispatcher(options: DispatcherOptions): Promise<Dispa
 
 export class Dispatcher implements DispatchPort, CallEngine {
   readonly journal: Journal;
+  readonly sql: Sql;
   readonly targets: CallTargets;
   readonly infos: CallInfos;
   readonly outputs = new OutputLog();
@@ -65,9 +67,10 @@ export class Dispatcher implements DispatchPort, CallEngine {
     this.#options = options;
     this.#engine = new DispatchEngine({ epoch });
     this.journal = new Journal({ connect: () => connectJournal(options.deps), log });
-    this.targets = new CallTargets(db.engine, clock);
-    this.infos = new CallInfos(db.engine);
-    this.#payloads = new Payloads({ sql: db.engine, objects });
+    this.sql = new PatientSql(db.engine);
+    this.targets = new CallTargets(this.sql, clock);
+    this.infos = new CallInfos(this.sql);
+    this.#payloads = new Payloads({ sql: this.sql, objects });
     this.#largeBytes = new LargeBytes(objects);
   }
 

@@ -12,7 +12,7 @@ export async function addInputs({
   input,
   calls,
 }: {
-  ctx: ServiceContext<"db" | "objects" | "clock" | "random">;
+  ctx: ServiceContext<"objects" | "clock" | "random">;
   input: { readonly callId: string; readonly inputs: readonly InputToSubmit[] };
   calls: CallEngine;
 }): Promise<readonly { readonly idx: number; readonly inputId: Id<"input"> }[]> {

@@ -2,7 +2,7 @@ import { asId, type Id } from "@squall/core/ids";
 import type { ObjectStore } from "@squall/objects/object-store";
 import { authorize } from "../authorize.ts";
 import type { ServiceContext } from "../context.ts";
-import { numberOf, optionalBytesOf, optionalTextOf, type Row, type Sql, textOf } from "../journal/sql.ts";
+import { numberOf, optionalBytesOf, optionalTextOf, type Row, textOf } from "../journal/sql.ts";
 import type { CallEngine } from "./call-engine.ts";
 import { fetchCall, readBytes } from "./internal.ts";
 import type { OutputRecord } from "./output-log.ts";
@@ -37,7 +37,7 @@ export async function awaitOutputs({
   calls,
   signal,
 }: {
-  ctx: ServiceContext<"db" | "objects">;
+  ctx: ServiceContext<"objects">;
   input: AwaitOutputsInput;
   calls: CallEngine;
   signal: AbortSignal;
@@ -54,13 +54,13 @@ export async function awaitOutputs({
 
 async function awaitWithin(
   patience: Patience,
-  { ctx, input, calls, callId }: { ctx: ServiceContext<"db" | "objects">; input: AwaitOutputsInput; calls: CallEngine; callId: Id<"functionCall"> },
+  { ctx, input, calls, callId }: { ctx: ServiceContext<"objects">; input: AwaitOutputsInput; calls: CallEngine; callId: Id<"functionCall"> },
 ): Promise<AwaitedOutputs> {
   let afterSequence = input.afterSequence;
   for (;;) {
     const watch = calls.outputs.watch(callId); // before looking, so that nothing is missed
     try {
-      const found = calls.outputs.after(callId, afterSequence) ?? (await readOutputs(ctx, callId, afterSequence));
+      const found = calls.outputs.after(callId, afterSequence) ?? (await readOutputs({ ctx, calls, callId, afterSequence }));
       const { outputs, lastSequence } = fit(found, input);
       afterSequence = Math.max(afterSequence, lastSequence);
       if (outputs.length > 0 || patience.isOver) return { outputs, lastSequence: afterSequence, unfinishedInputs: calls.unfinishedInputs(callId) };
@@ -89,9 +89,15 @@ function fit(found: readonly OutputRecord[], { range, maxValues }: AwaitOutputsI
   return { outputs, lastSequence };
 }
 
-async function readOutputs(ctx: ServiceContext<"db" | "objects">, callId: Id<"functionCall">, afterSequence: number): Promise<OutputRecord[]> {
-  const sql: Sql = ctx.deps.db.engine;
-  const { rows } = await sql.query({
+interface OutputsToRead {
+  readonly ctx: ServiceContext<"objects">;
+  readonly calls: CallEngine;
+  readonly callId: Id<"functionCall">;
+  readonly afterSequence: number;
+}
+
+async function readOutputs({ ctx, calls, callId, afterSequence }: OutputsToRead): Promise<OutputRecord[]> {
+  const { rows } = await calls.sql.query({
     name: "outputs of a call",
     text: `SELECT o.input_id, i.idx, o.entry_sequence, o.result, o.result_object, o.data_format, o.container_id, o.started_at_ms, o.created_at_ms
            FROM output o JOIN input i ON i.id = o.input_id

@@ -2,12 +2,15 @@
 import type { Id } from "@squall/core/ids";
 import type { SubmittedCall, SubmittedInput } from "@squall/dispatch/events";
 import type { Journal } from "../journal/journal.ts";
+import type { Sql } from "../journal/sql.ts";
 import type { CallInfos } from "./call-info.ts";
 import type { CallTarget, CallTargets } from "./call-target.ts";
 import type { OutputLog } from "./output-log.ts";
 
 export interface CallEngine {
   readonly journal: Journal;
+  /** As the engine's role; held while the database is away. */
+  readonly sql: Sql;
   readonly targets: CallTargets;
   readonly infos: CallInfos;
   readonly outputs: OutputLog;

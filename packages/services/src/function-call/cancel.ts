@@ -10,7 +10,7 @@ export async function cancelCall({
   input,
   calls,
 }: {
-  ctx: ServiceContext<"db" | "clock">;
+  ctx: ServiceContext<"clock">;
   input: { readonly callId: string; readonly terminateContainers: boolean };
   calls: CallEngine;
 }): Promise<void> {

@@ -10,14 +10,15 @@ export async function readStats({
   input,
   calls,
 }: {
-  ctx: ServiceContext<"db">;
+  ctx: ServiceContext<never>;
   input: { readonly functionId: string };
   calls: CallEngine;
 }): Promise<{ readonly containers: number }> {
   authorize(ctx, "function", "read");
   const target = await fetchTarget(ctx, calls, input.functionId);
-  const { rows } = await ctx.deps.db.engine.query("SELECT count(*) AS containers FROM container WHERE function_id = $1 AND state <> 'exited'", [
-    target.policy.functionId,
-  ]);
+  const { rows } = await calls.sql.query({
+    text: "SELECT count(*) AS containers FROM container WHERE function_id = $1 AND state <> 'exited'",
+    values: [target.policy.functionId],
+  });
   return { containers: rows[0] === undefined ? 0 : numberOf(rows[0], "containers") };
 }

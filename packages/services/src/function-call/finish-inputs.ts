@@ -10,7 +10,7 @@ export async function finishInputs({
   input,
   calls,
 }: {
-  ctx: ServiceContext<"db">;
+  ctx: ServiceContext<never>;
   input: { readonly callId: string; readonly numInputs: number };
   calls: CallEngine;
 }): Promise<void> {

@@ -21,13 +21,13 @@ export async function listCalls({
   input,
   calls,
 }: {
-  ctx: ServiceContext<"db">;
+  ctx: ServiceContext<never>;
   input: { readonly functionId: string };
   calls: CallEngine;
 }): Promise<CallSummary[]> {
   authorize(ctx, "functionCall", "read");
   const target = await fetchTarget(ctx, calls, input.functionId);
-  return await summarise(ctx.deps.db.engine, "c.id IN (SELECT id FROM function_call WHERE function_id = $1 ORDER BY id DESC LIMIT $2)", [
+  return await summarise(calls.sql, "c.id IN (SELECT id FROM function_call WHERE function_id = $1 ORDER BY id DESC LIMIT $2)", [
     target.policy.functionId,
     maxListed,
   ]);
@@ -38,13 +38,13 @@ export async function getCallSummary({
   input,
   calls,
 }: {
-  ctx: ServiceContext<"db">;
+  ctx: ServiceContext<never>;
   input: { readonly callId: string };
   calls: CallEngine;
 }): Promise<CallSummary> {
   authorize(ctx, "functionCall", "read");
   const { callId } = await fetchCall(ctx, calls, input.callId);
-  const [summary] = await summarise(ctx.deps.db.engine, "c.id = $1", [callId]);
+  const [summary] = await summarise(calls.sql, "c.id = $1", [callId]);
   if (summary === undefined) throw new Error(`call ${callId} vanished while it was read`);
   return summary;
 }
@@ -55,7 +55,7 @@ export async function getCall({
   input,
   calls,
 }: {
-  ctx: ServiceContext<"db">;
+  ctx: ServiceContext<never>;
   input: { readonly callId: string };
   calls: CallEngine;
 }): Promise<StoredCall> {

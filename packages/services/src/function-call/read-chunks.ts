@@ -1,6 +1,6 @@
 import { authorize } from "../authorize.ts";
 import type { ServiceContext } from "../context.ts";
-import { numberOf, optionalBytesOf, optionalTextOf, type Sql } from "../journal/sql.ts";
+import { numberOf, optionalBytesOf, optionalTextOf } from "../journal/sql.ts";
 import type { CallEngine } from "./call-engine.ts";
 import { fetchCall, readBytes } from "./internal.ts";
 import { Patience } from "./patience.ts";
@@ -23,7 +23,7 @@ export async function* readChunks({
   calls,
   signal,
 }: {
-  ctx: ServiceContext<"db" | "objects">;
+  ctx: ServiceContext<"objects">;
   input: { readonly callId: string; readonly afterIndex: number; readonly idleMs: number };
   calls: CallEngine;
   signal: AbortSignal;
@@ -34,7 +34,7 @@ export async function* readChunks({
   while (!signal.aborted) {
     const watch = calls.outputs.watch(callId);
     try {
-      const chunks = await readStored(ctx, callId, afterIndex);
+      const chunks = await readStored({ ctx, calls, callId, afterIndex });
       for (const chunk of chunks) {
         afterIndex = chunk.index;
         yield chunk;
@@ -48,9 +48,15 @@ export async function* readChunks({
   }
 }
 
-async function readStored(ctx: ServiceContext<"db" | "objects">, callId: string, afterIndex: number): Promise<StoredChunk[]> {
-  const sql: Sql = ctx.deps.db.engine;
-  const { rows } = await sql.query({
+interface ChunksToRead {
+  readonly ctx: ServiceContext<"objects">;
+  readonly calls: CallEngine;
+  readonly callId: string;
+  readonly afterIndex: number;
+}
+
+async function readStored({ ctx, calls, callId, afterIndex }: ChunksToRead): Promise<StoredChunk[]> {
+  const { rows } = await calls.sql.query({
     name: "chunks of a call",
     text: "SELECT idx, chunk, chunk_object FROM data_chunk WHERE function_call_id = $1 AND idx > $2 ORDER BY idx LIMIT $3",
     values: [callId, afterIndex, chunksPerRead],

@@ -36,7 +36,7 @@ export async function submitCall({
   input,
   calls,
 }: {
-  ctx: ServiceContext<"db" | "objects" | "clock" | "random">;
+  ctx: ServiceContext<"objects" | "clock" | "random">;
   input: SubmitCallInput;
   calls: CallEngine;
 }): Promise<SubmittedFunctionCall> {
@@ -59,7 +59,7 @@ export async function submitCall({
   });
   const existing = await holdAtMost(stored, maxHoldMs);
   if (existing === undefined) return { callId: row.id, inputs: accepted(rows), target };
-  return { ...(await repeatedCall(ctx, row, existing)), target };
+  return { ...(await repeatedCall(calls, row, existing)), target };
 }
 
 function callRow(ctx: ServiceContext<"clock" | "random">, target: CallTarget, input: SubmitCallInput): CallRow {
@@ -88,17 +88,17 @@ function accepted(rows: readonly InputRow[]): SubmittedFunctionCall["inputs"] {
 }
 
 async function repeatedCall(
-  ctx: ServiceContext<"db">,
+  calls: CallEngine,
   mine: CallRow,
   existing: { readonly id: string; readonly requestHash: Uint8Array | undefined },
 ): Promise<Omit<SubmittedFunctionCall, "target">> {
   const { requestHash } = existing;
   const isSame = requestHash !== undefined && mine.requestHash !== undefined && timingSafeEqual(requestHash, mine.requestHash);
   if (!isSame) throw new ServiceError("alreadyExists", "This idempotency key was used for another request.");
-  const { rows } = await ctx.deps.db.engine.query({
+  const { rows } = await calls.sql.query({
     text: "SELECT id, idx FROM input WHERE function_call_id = $1 ORDER BY idx LIMIT 1000",
     values: [existing.id],
   });
-  const inputs = rows.map((row: Record<string, unknown>) => ({ idx: numberOf(row, "idx"), inputId: asId("input", textOf(row, "id")) }));
+  const inputs = rows.map((row) => ({ idx: numberOf(row, "idx"), inputId: asId("input", textOf(row, "id")) }));
   return { callId: asId("functionCall", existing.id), inputs };
 }

@@ -6,6 +6,7 @@
 import { ServiceError } from "@squall/core/errors";
 import type { Logger } from "../log.ts";
 import { type Batch, type CallRow, type InputRow, type JournalEntry, mergeEntries } from "./batch.ts";
+import { isConnectionTrouble } from "./connection-trouble.ts";
 import { numberOf, optionalBytesOf, type Row, type SqlConnection, textOf } from "./sql.ts";
 import { statementFor } from "./statement.ts";
 
@@ -184,11 +185,4 @@ function takeBatch(gathering: Waiting[]): Waiting[] {
   let count = 0;
   while (count < gathering.length && rows < maxBatchRows) rows += gathering[count++]?.sizeRows ?? 0;
   return gathering.splice(0, count);
-}
-
-/** Whether the same statement may succeed on another connection, or later. Errors of the statement itself carry an SQLSTATE of other classes. */
-function isConnectionTrouble(error: unknown): boolean {
-  const code = typeof error === "object" && error !== null && "code" in error && typeof error.code === "string" ? error.code : "";
-  if (!/^[0-9A-Z]{5}$/.test(code)) return !(error instanceof TypeError);
-  return code.startsWith("08") || code.startsWith("57") || code.startsWith("53") || code === "40001" || code === "40P01" || code === "25006";
 }
