@@ -87,7 +87,11 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
     },
     blobBaseUrl: `http://${runtime.hostAddress}:${blobDoor.port}`,
   });
-  const server = new GrpcServer({ table, onFault: ({ error, info }) => log.error({ err: error, path: info.path }, "container gateway") });
+  const server = new GrpcServer({
+    table,
+    maxStreamsPerConnection: 256,
+    onFault: ({ error, info }) => log.error({ err: error, path: info.path }, "container gateway"),
+  });
   const containerDoors = new ContainerDoors(server);
   const hooks = containerHooks({ options, cards, containerDoors, workerToken });
   const runnerDeps: RunnerDeps = {

@@ -2,7 +2,7 @@
  * Names for containers: a proxy on the host's end of their network, the only name server they can reach. It answers the machine's own /etc/hosts and
  * passes everything else, unread, to the machine's resolvers.
  *
- * Bounds: 512 questions in flight over udp (more are dropped, the container asks again), 64 tcp connections, 5 s each.
+ * Bounds: 512 questions in flight over udp, 64 of them of one container (more are dropped, it asks again), 64 tcp connections, 5 s each.
  */
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { once } from "node:events";
@@ -25,6 +25,7 @@ export interface DnsProxy {
 }
 
 const maxInFlight = 512;
+const maxInFlightPerContainer = 64;
 const maxTcp = 64;
 const questionTimeoutMs = 5_000;
 
@@ -33,7 +34,9 @@ export async function startDnsProxy(options: DnsProxyOptions): Promise<DnsProxy>
   const resolverPort = options.resolverPort ?? 53;
   const udp = createSocket("udp4");
   udp.bind(options.port, options.address);
-  await once(udp, "listening");
+  await once(udp, "listening").catch((cause: unknown) => {
+    throw new Error(`cannot answer names on ${options.address}:${options.port}: another name server may listen on every address of this machine`, { cause });
+  });
   const { port } = udp.address();
   serveUdp(udp, machine, resolverPort);
   const tcp = createServer((socket) => serveTcp(socket, machine, resolverPort));
@@ -89,13 +92,21 @@ class Watched<Value> {
 
 function serveUdp(udp: UdpSocket, machine: MachineNames, resolverPort: number): void {
   let inFlight = 0;
+  const byAddress = new Map<string, number>();
   udp.on("error", () => {}); // a send to a namespace that is gone
   udp.on("message", (question, from) => {
     const known = machine.answer(question);
     if (known) return udp.send(known, from.port, from.address);
-    if (inFlight >= maxInFlight) return;
+    const ofContainer = byAddress.get(from.address) ?? 0;
+    if (inFlight >= maxInFlight || ofContainer >= maxInFlightPerContainer) return;
     inFlight++;
-    const done = () => inFlight--;
+    byAddress.set(from.address, ofContainer + 1);
+    const done = () => {
+      inFlight--;
+      const rest = (byAddress.get(from.address) ?? 1) - 1;
+      if (rest > 0) byAddress.set(from.address, rest);
+      else byAddress.delete(from.address);
+    };
     void askUdp(question, machine.resolvers(), resolverPort)
       .then((answer) => {
         if (answer) udp.send(answer, from.port, from.address);

@@ -104,3 +104,17 @@ describe("log shipper", () => {
     await finished;
   });
 });
+
+test("a container that never ran has an end and no log", () => {
+  const shipper = new LogShipper({
+    onLog: () => () => {},
+    dropLogs: () => {},
+    readLogs: () => {
+      throw new Error("no such folder");
+    },
+  });
+  const sent: LogMessage[] = [];
+  shipper.connect((message) => sent.push(message));
+  void shipper.finish("ta-1");
+  expect(shown(sent)).toEqual(["0:end"]);
+});

@@ -13,6 +13,8 @@ interface Tail {
   sent: number;
   /** Set once the container has ended and its log is whole: its last byte is below. */
   isEnding: boolean;
+  /** False for a container that never ran: it has no log to read, only an end to tell. */
+  readonly hasLog: boolean;
   endSent: boolean;
   readonly unsubscribe: () => void;
   readonly finished: () => void;
@@ -37,17 +39,15 @@ export class LogShipper {
   /** From the container's start (or adoption) on. */
   follow(containerId: string): void {
     if (this.#tails.has(containerId)) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#endings.set(containerId, promise);
     const unsubscribe = this.#runtime.onLog(containerId, () => this.#pump(containerId));
-    this.#tails.set(containerId, { acked: 0, sent: 0, isEnding: false, endSent: false, unsubscribe, finished: resolve });
+    this.#add(containerId, { hasLog: true, unsubscribe });
     this.#pump(containerId);
   }
 
-  /** The container has ended: resolves when the api has its whole log. Waits for as long as the api is away. */
+  /** The container has ended, or never ran: resolves when the api has its whole log and knows that it is. Waits for as long as the api is away. */
   finish(containerId: string): Promise<void> {
-    const tail = this.#tails.get(containerId);
-    if (tail) tail.isEnding = true;
+    const tail = this.#tails.get(containerId) ?? this.#add(containerId, { hasLog: false, unsubscribe: () => {} });
+    tail.isEnding = true;
     this.#pump(containerId);
     return this.#endings.get(containerId) ?? Promise.resolve();
   }
@@ -88,13 +88,22 @@ export class LogShipper {
     else this.#pump(containerId);
   }
 
+  #add(containerId: string, source: Pick<Tail, "hasLog" | "unsubscribe">): Tail {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const tail: Tail = { ...source, acked: 0, sent: 0, isEnding: false, endSent: false, finished: resolve };
+    this.#endings.set(containerId, promise);
+    this.#tails.set(containerId, tail);
+    return tail;
+  }
+
   #pump(containerId: string): void {
     const tail = this.#tails.get(containerId);
     const send = this.#send;
     if (!tail || !send || tail.endSent) return;
     while (tail.sent - tail.acked < windowBytes) {
       let isEmpty = true;
-      for (const { offset, frames } of this.#runtime.readLogs(containerId, { offset: tail.sent, maxBytes: chunkBytes })) {
+      const chunks = tail.hasLog ? this.#runtime.readLogs(containerId, { offset: tail.sent, maxBytes: chunkBytes }) : [];
+      for (const { offset, frames } of chunks) {
         isEmpty = false;
         send(create(LogMessageSchema, { containerId, offset: BigInt(offset), frames }));
         tail.sent = offset + frames.length;

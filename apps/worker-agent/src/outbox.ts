@@ -3,8 +3,8 @@
  *
  * A container is answered as soon as its output is in here, not when the control plane has stored it: its next input then need not wait for a
  * commit, and a control plane that is away for a minute stops no container that still has work. The price: an agent that is killed between the
- * two loses the output, its input is redelivered (at least once, as promised). The box is bounded in bytes; a full one makes `add` wait, and with it the
- * container.
+ * two loses the output, its input is redelivered (at least once, as promised). The box is bounded in bytes, for each container and in all; a full one makes `add` wait, and with
+ * it the container.
  *
  * Sequence numbers belong to one link session: `connect` numbers and sends everything again from 1.
  */
@@ -23,7 +23,9 @@ interface Entry {
   sequence: bigint;
 }
 
-const maxBytes = 64 << 20;
+const maxBytes = 256 << 20;
+// One container that prints results faster than they are stored must not hold up the others.
+const maxContainerBytes = 32 << 20;
 const maxOutputsPerBatch = 256;
 const maxBatchBytes = 1 << 20;
 
@@ -32,18 +34,18 @@ type Send = (message: AgentMessage) => void;
 export class Outbox {
   #entries: Entry[] = [];
   #bytes = 0;
+  readonly #containerBytes = new Map<string, number>();
   #sequence = 0n;
   #send: Send | undefined;
   #flushScheduled = false;
   #roomWaiters: (() => void)[] = [];
-  #drainWaiters: { readonly containerId: string; readonly resolve: () => void }[] = [];
 
-  /** Resolves when the item is kept; waits while the box holds more than 64 MiB. Items are sent in the order of the calls that resolved. */
+  /** Resolves when the item is kept; waits while the box, or the container's part of it, is full. Items are sent in the order of the calls that resolved. */
   async add(item: OutboxItem): Promise<void> {
-    while (this.#bytes > maxBytes) await new Promise<void>((resolve) => this.#roomWaiters.push(resolve));
+    while (this.#bytes > maxBytes || this.#bytesOf(item.containerId) > maxContainerBytes) await new Promise<void>((resolve) => this.#roomWaiters.push(resolve));
     const sizeBytes = itemBytes(item);
     this.#entries.push({ item, sizeBytes, sequence: 0n });
-    this.#bytes += sizeBytes;
+    this.#count(item.containerId, sizeBytes);
     this.#scheduleFlush();
   }
 
@@ -63,22 +65,17 @@ export class Outbox {
     let count = 0;
     for (const entry of this.#entries) {
       if (entry.sequence === 0n || entry.sequence > throughSequence) break;
-      this.#bytes -= entry.sizeBytes;
+      this.#count(entry.item.containerId, -entry.sizeBytes);
       count++;
     }
     if (count === 0) return;
     this.#entries.splice(0, count);
-    if (this.#bytes <= maxBytes) for (const resolve of this.#roomWaiters.splice(0)) resolve();
-    this.#drainWaiters = this.#drainWaiters.filter((waiter) => {
-      if (this.holds(waiter.containerId)) return true;
-      waiter.resolve();
-      return false;
-    });
+    for (const resolve of this.#roomWaiters.splice(0)) resolve();
   }
 
   /** Whether something of this container is still unacknowledged. */
   holds(containerId: string): boolean {
-    return this.#entries.some((entry) => entry.item.containerId === containerId);
+    return this.#bytesOf(containerId) > 0;
   }
 
   /** Attempts whose output is still unacknowledged: they count as running when the agent reports itself. */
@@ -109,6 +106,17 @@ export class Outbox {
       } else send(numbered(entry.item, this.#sequence));
     }
     closeBatch();
+  }
+
+  #bytesOf(containerId: string): number {
+    return this.#containerBytes.get(containerId) ?? 0;
+  }
+
+  #count(containerId: string, bytes: number): void {
+    this.#bytes += bytes;
+    const rest = this.#bytesOf(containerId) + bytes;
+    if (rest > 0) this.#containerBytes.set(containerId, rest);
+    else this.#containerBytes.delete(containerId);
   }
 
   #scheduleFlush(): void {

@@ -29,12 +29,14 @@ export interface RelayHandlers {
 export type SendFrame = (frame: CallFrame) => Promise<void> | void;
 
 interface OpenCall {
+  readonly containerId: string;
   readonly push: (message: Uint8Array) => void;
   readonly end: (end: CallEnd | GrpcError) => void;
 }
 
 const absencePatienceMs = 30_000;
 const maxOpenCalls = 4096;
+const maxOpenCallsPerContainer = 256;
 // Answers that a container has not read; past this the call ends, because one stream carries all calls and must not stall.
 const maxUnreadBytes = 32 << 20;
 
@@ -68,11 +70,11 @@ export class CallRelay {
 
   /** The answer's messages as they come. Throws a GrpcError when the call ends with a status. */
   async *call(call: RelayedCall, handlers: RelayHandlers): AsyncGenerator<Uint8Array, void, undefined> {
-    if (this.#open.size >= maxOpenCalls) throw new GrpcError(statusCode.resourceExhausted, `this worker has ${maxOpenCalls} calls of containers under way`);
     const send = await this.#connected(call.signal);
+    this.#checkRoom(call.containerId);
     this.#lastCallId += 1n;
     const callId = this.#lastCallId;
-    const answer = new AnswerQueue();
+    const answer = new AnswerQueue(call.containerId);
     this.#open.set(callId, answer);
     const giveUp = () => answer.end(new GrpcError(statusCode.cancelled, "the container gave up"));
     call.signal.addEventListener("abort", giveUp, { once: true });
@@ -93,6 +95,13 @@ export class CallRelay {
     } finally {
       call.signal.removeEventListener("abort", giveUp);
       if (this.#open.delete(callId) && this.#send === send) void send(frameOf(callId, { case: "cancel", value: {} }));
+    }
+  }
+
+  #checkRoom(containerId: string): void {
+    const ofContainer = [...this.#open.values()].filter((call) => call.containerId === containerId).length;
+    if (this.#open.size >= maxOpenCalls || ofContainer >= maxOpenCallsPerContainer) {
+      throw new GrpcError(statusCode.resourceExhausted, `too many calls under way: a container may have ${maxOpenCallsPerContainer}, a worker ${maxOpenCalls}`);
     }
   }
 
@@ -126,10 +135,15 @@ export class CallRelay {
 
 /** Messages of one answer between the stream that brings them and the container that reads them. */
 class AnswerQueue implements OpenCall {
+  readonly containerId: string;
   readonly #messages: Uint8Array[] = [];
   #unreadBytes = 0;
   #end: CallEnd | GrpcError | undefined;
   #wake: (() => void) | undefined;
+
+  constructor(containerId: string) {
+    this.containerId = containerId;
+  }
 
   push(message: Uint8Array): void {
     if (this.#end) return;

@@ -3,6 +3,9 @@ import type { Socket } from "node:net";
 import type { GrpcServer } from "@squall/grpc/server";
 import { containerOfDoor } from "../hooks/gateway.ts";
 
+// The client has one; its subprocesses may have their own.
+const maxConnections = 64;
+
 export class ContainerDoors {
   readonly #server: Pick<GrpcServer, "accept">;
   readonly #sockets = new Map<string, Set<Socket>>();
@@ -21,12 +24,12 @@ export class ContainerDoors {
     this.#sockets.delete(containerId);
   }
 
-  /** The keeper's hand-over. The door says who it is: only this container has its socket. */
+  /** The keeper's hand-over. The door says who it is: only this container has its socket. More than 64 connections are refused. */
   connection(door: string, socket: Socket): void {
     socket.on("error", () => socket.destroy()); // the other end broke off: its calls are told by their streams
     const containerId = containerOfDoor(door);
     const sockets = containerId === undefined ? undefined : this.#sockets.get(containerId);
-    if (!sockets) {
+    if (!sockets || sockets.size >= maxConnections) {
       socket.destroy();
       return;
     }
