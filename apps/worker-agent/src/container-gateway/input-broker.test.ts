@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { type Input, InputSchema } from "@squall/protocol/agent";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { InputBroker, type RunningInput } from "./input-broker.ts";
 
@@ -90,4 +91,53 @@ describe("input broker", () => {
     await expect(taken).rejects.toThrow("gave up");
     expect(requests.map(([slots]) => slots)).toEqual([1, 0]);
   });
+});
+
+test("whatever the order of events: no input is lost, handed out twice, or handed out beyond what was asked", async () => {
+  const step = fc.oneof(
+    fc.record({ kind: fc.constant("take" as const), maxInputs: fc.integer({ min: 1, max: 3 }), concurrency: fc.integer({ min: 1, max: 4 }) }),
+    fc.record({ kind: fc.constant("offer" as const), count: fc.integer({ min: 1, max: 3 }) }),
+    fc.record({ kind: fc.constant("repeat" as const) }),
+    fc.record({ kind: fc.constant("finish" as const) }),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), fc.boolean(), async (steps, stops) => {
+      const { broker, take } = brokerOf();
+      const offered: Input[] = [];
+      const handedOut: string[] = [];
+      const finished = new Set<string>();
+      const takes: Promise<void>[] = [];
+      for (const each of steps) {
+        if (each.kind === "take") {
+          takes.push(
+            take(each).then((taken) => {
+              const ids = taken.kind === "inputs" ? taken.inputs.map((one) => one.attempt?.inputId ?? "") : [];
+              expect(ids.length).toBeLessThanOrEqual(each.maxInputs);
+              handedOut.push(...ids);
+            }),
+          );
+        }
+        if (each.kind === "offer") {
+          const inputs = Array.from({ length: each.count }, (_, index) => input(`in-${offered.length + index}`));
+          offered.push(...inputs);
+          broker.offer(inputs);
+        }
+        const last = offered.at(-1);
+        if (each.kind === "repeat" && last && !finished.has(last.attempt?.inputId ?? "")) broker.offer([last]);
+        await Promise.resolve();
+        const done = handedOut.find((inputId) => !finished.has(inputId));
+        if (each.kind === "finish" && done) {
+          finished.add(done);
+          broker.finish(done);
+        }
+      }
+      if (stops) broker.stop();
+      await Promise.resolve();
+      const held = broker.held().map((each) => each.inputId);
+      expect(new Set(handedOut).size).toBe(handedOut.length);
+      expect([...held, ...finished].sort()).toEqual(offered.map((each) => each.attempt?.inputId).sort());
+      broker.stop();
+      await Promise.all(takes);
+    }),
+  );
 });
