@@ -1,4 +1,4 @@
-import { asId, type Id, newId } from "@squall/core/ids";
+import { type Id, newId } from "@squall/core/ids";
 import { requireLiveApp } from "../app-definition/internal.ts";
 import { authorize } from "../authorize.ts";
 import type { ServiceContext } from "../context.ts";
@@ -26,14 +26,14 @@ export async function precreateFunction({
   const { db, clock } = ctx.deps;
   return db.transaction(ctx.workspace.id, async (tx) => {
     const app = await requireLiveApp(tx, ctx, input.appId);
-    const existing = await tx.function.findUnique({ where: { appId_tag: { appId: app.id, tag: input.tag } } });
-    if (existing) return fromRow(existing);
-    const row = await tx.function.create({
-      data: {
+    const row = await tx.function.upsert({
+      where: { appId_tag: { appId: app.id, tag: input.tag } },
+      update: {},
+      create: {
         ...toRow(input.columns),
         id: newId("function", ctx.deps),
         workspaceId: ctx.workspace.id,
-        environmentId: asId("environment", app.environmentId),
+        environmentId: app.environmentId,
         appId: app.id,
         tag: input.tag,
         state: "precreated",

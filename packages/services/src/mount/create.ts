@@ -45,13 +45,11 @@ export async function createMount({
       if (sizeBytes === undefined) throw new ServiceError("failedPrecondition", `The file ${path} has not been uploaded. Run again.`);
       return { path, sha256, mode: mode ?? 0o644, sizeBytes };
     });
-    const earlier = await tx.mount.findFirst({ where: { workspaceId: ctx.workspace.id, contentKey: checksum } });
-    if (earlier) return { id: asId("mount", earlier.id), checksum };
-    const id = newId("mount", ctx.deps);
-    await tx.mount.create({
-      data: { id, workspaceId: ctx.workspace.id, kind: "anonymous", contentKey: checksum, files: entries, createdAtMs: BigInt(ctx.deps.clock.now()) },
-    });
-    return { id, checksum };
+    const key = { workspaceId: ctx.workspace.id, contentKey: checksum };
+    const row = { ...key, id: newId("mount", ctx.deps), kind: "anonymous", files: entries, createdAtMs: BigInt(ctx.deps.clock.now()) };
+    await tx.mount.createMany({ data: [row], skipDuplicates: true });
+    const mount = await tx.mount.findUniqueOrThrow({ where: { workspaceId_contentKey: key }, select: { id: true } });
+    return { id: asId("mount", mount.id), checksum };
   });
 }
 

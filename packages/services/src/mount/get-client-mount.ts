@@ -14,9 +14,10 @@ export async function getClientMount({ ctx, input }: { ctx: ServiceContext<"db" 
     throw new ServiceError("notFound", `Mount '${input.name}' not found. Of the global mounts only modal-client-mount-<version> is served.`);
   const key = { workspaceId: ctx.workspace.id, contentKey: `client/${version}` };
   return ctx.deps.db.transaction(ctx.workspace.id, async (tx) => {
-    const earlier = await tx.mount.findFirst({ where: key });
-    if (earlier) return { id: asId("mount", earlier.id), checksum: version };
-    const row = await tx.mount.create({ data: { ...key, kind: "client", id: newId("mount", ctx.deps), files: [], createdAtMs: BigInt(ctx.deps.clock.now()) } });
-    return { id: asId("mount", row.id), checksum: version };
+    // Every function of an app asks at once.
+    const row = { ...key, kind: "client", id: newId("mount", ctx.deps), files: [], createdAtMs: BigInt(ctx.deps.clock.now()) };
+    await tx.mount.createMany({ data: [row], skipDuplicates: true });
+    const mount = await tx.mount.findUniqueOrThrow({ where: { workspaceId_contentKey: key }, select: { id: true } });
+    return { id: asId("mount", mount.id), checksum: version };
   });
 }

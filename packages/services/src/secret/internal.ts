@@ -3,6 +3,7 @@ import { asId, type Id, isId, newId } from "@squall/core/ids";
 import type { Transaction } from "@squall/db/database";
 import type { ServiceContext } from "../context.ts";
 import type { Environment } from "../environment/environment.ts";
+import { findEnvironment } from "../environment/internal.ts";
 import { type SecretValues, sealValues } from "./seal-values.ts";
 import type { Secret } from "./secret.ts";
 
@@ -20,7 +21,7 @@ interface SecretRow {
 /** The newest version's keys come with the row. */
 const withKeys = { versions: { select: { keys: true }, orderBy: { version: "desc" }, take: 1 } } as const;
 
-/** Live secrets of the caller's workspace that fit `where`, newest first; inside a container only those of its environment. */
+/** Live secrets of the caller's workspace that fit `where`, newest first. */
 export async function findSecrets(
   tx: Transaction,
   ctx: ServiceContext<never>,
@@ -40,9 +41,10 @@ export async function lockSecret(tx: Transaction, ctx: ServiceContext<never>, se
   return fetchSecret(tx, ctx, secretId);
 }
 
-/** The live secret of this id; throws `notFound`. */
+/** The live secret of this id, inside a container only of its own environment; throws `notFound`. */
 export async function fetchSecret(tx: Transaction, ctx: ServiceContext<never>, secretId: string): Promise<SecretRow> {
-  const [row] = isId("secret", secretId) ? await findSecrets(tx, ctx, { where: { id: secretId } }) : [];
+  const scope = ctx.actor.kind === "container" ? { environmentId: (await findEnvironment(tx, ctx, "")).id } : {};
+  const [row] = isId("secret", secretId) ? await findSecrets(tx, ctx, { where: { id: secretId, ...scope } }) : [];
   if (!row) throw new ServiceError("notFound", `Secret ${secretId} not found.`);
   return row;
 }
