@@ -104,7 +104,15 @@ async function readOutputs({ ctx, calls, callId, afterSequence }: OutputsToRead)
            WHERE o.function_call_id = $1 AND o.entry_sequence > $2 ORDER BY o.entry_sequence LIMIT 256`,
     values: [callId, afterSequence],
   });
-  return await Promise.all(rows.map((row) => outputRecord(ctx.deps.objects, callId, row)));
+  const records: OutputRecord[] = [];
+  let bytes = 0;
+  for (const row of rows) {
+    const record = await outputRecord(ctx.deps.objects, callId, row);
+    records.push(record);
+    bytes += record.result.length;
+    if (bytes > maxAnswerBytes) break; // no more fits into the answer
+  }
+  return records;
 }
 
 async function outputRecord(objects: ObjectStore, callId: Id<"functionCall">, row: Row): Promise<OutputRecord> {

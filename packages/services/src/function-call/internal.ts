@@ -32,6 +32,7 @@ export function refuseStopped(target: CallTarget): void {
 }
 
 export function refuseOverflow(calls: CallEngine, workspaceId: Id<"workspace">, added: number): void {
+  if (calls.journal.isFull) throw new ServiceError("resourceExhausted", "More calls arrive than can be stored; come back in a moment.", { retryAfterMs: 1000 });
   if (calls.unfinishedInputsOf(workspaceId) + added <= maxUnfinishedInputs) return;
   throw new ServiceError("resourceExhausted", `The workspace has ${maxUnfinishedInputs} unfinished inputs; more are taken when some are done.`, {
     retryAfterMs: 2000,

@@ -30,12 +30,14 @@ export interface JournalOptions {
 }
 
 const maxBatchRows = 5_000;
+const maxGatheringRows = 50_000; // ten batches
 const nothingExisted: JournalResult = { existingCalls: new Map(), existingInputs: new Map() };
 
 export class Journal {
   readonly #options: JournalOptions;
   #connection: SqlConnection | undefined;
   #gathering: Waiting[] = [];
+  #gatheringRows = 0;
   #isFlushing = false;
   #isClosed = false;
   /** Statements sent, for tests of growth. */
@@ -45,11 +47,17 @@ export class Journal {
     this.#options = options;
   }
 
+  /** Whether so much waits for the database that new work must be refused; what was accepted is always taken. */
+  get isFull(): boolean {
+    return this.#gatheringRows > maxGatheringRows;
+  }
+
   append(entry: JournalEntry): Promise<JournalResult> {
     if (this.#isClosed) return Promise.reject(new ServiceError("unavailable", "The server is going down.", { retryAfterMs: 1000 }));
     const sizeRows = Object.values(entry).reduce((sum: number, rows: readonly unknown[]) => sum + rows.length, 0);
     return new Promise((resolve, reject) => {
       this.#gathering.push({ entry, sizeRows, resolve, reject });
+      this.#gatheringRows += sizeRows;
       if (!this.#isFlushing) {
         this.#isFlushing = true;
         // A turn of the loop later, so that what one read of a socket brought becomes one batch.
@@ -74,6 +82,7 @@ export class Journal {
   async #flush(): Promise<void> {
     while (this.#gathering.length > 0) {
       const batch = takeBatch(this.#gathering);
+      for (const { sizeRows } of batch) this.#gatheringRows -= sizeRows;
       await this.#commit(batch);
     }
     this.#isFlushing = false;
