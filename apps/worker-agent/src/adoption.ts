@@ -2,6 +2,7 @@
  * A restarted agent finds the containers of the one before it: what still runs behind a door that the keeper holds is taken over, what ended meanwhile is
  * reported with the inputs that it held, and what nobody can reach any more is removed.
  */
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isId } from "@squall/core/ids";
 import type { Logger } from "pino";
@@ -25,8 +26,10 @@ export interface AdoptionOptions {
 /** Resolves with the number of containers taken over. Nothing may be started before. */
 export async function adoptContainers(options: AdoptionOptions): Promise<number> {
   const { runtime, containers, hooks, containersDir, openDoors, attach, log } = options;
+  const leased = (await runtime.listContainers()).filter((name) => isId("container", name));
+  await removeUnleased(containersDir, leased);
   let adopted = 0;
-  for (const containerId of (await runtime.listContainers()).filter((name) => isId("container", name))) {
+  for (const containerId of leased) {
     const state = await readState(join(containersDir, containerId));
     const found = await runtime.adopt(containerId).catch((error: unknown) => {
       log.warn({ err: error, container: containerId }, "cannot be adopted");
@@ -45,4 +48,10 @@ export async function adoptContainers(options: AdoptionOptions): Promise<number>
     adopted += 1;
   }
   return adopted;
+}
+
+/** Folders of containers that were killed before they had anything: no mount, no process, no network. */
+async function removeUnleased(containersDir: string, leased: readonly string[]): Promise<void> {
+  const folders = (await readdir(containersDir)).filter((name) => isId("container", name) && !leased.includes(name));
+  for (const name of folders) await rm(join(containersDir, name), { recursive: true, force: true });
 }

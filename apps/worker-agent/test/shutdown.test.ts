@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, globSync, readFileSync } from "node:fs";
-import { describe, expect, test } from "vitest";
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, test, vi } from "vitest";
 import { startWorker } from "./worker-under-test.ts";
 
 /** Everything on the machine that carries the instance's name. */
@@ -45,4 +46,26 @@ describe("the end of an agent", () => {
     expect(worker.agent.log()).toContain("refuses this worker: its token");
     await worker.close();
   });
+
+  test("whenever an agent is killed, the next one leaves nothing half made behind", async () => {
+    const worker = await startWorker();
+    const { plane, agent } = worker;
+    for (const afterMs of [2, 12, 25, 40, 70, 150]) {
+      const started = ["square", "square", "square"].map((functionName) => worker.start({ functionName }));
+      await delay(afterMs);
+      const hellos = plane.hellos.length;
+      process.kill(agent.pid(), "SIGKILL");
+      await plane.until(() => plane.hellos.length > hellos);
+      const known = (plane.hellos.at(-1)?.containers ?? []).map((each) => each.containerId);
+      expect(started).toEqual(expect.arrayContaining(known));
+      worker.wantNothing();
+      await vi.waitFor(() => expect(globSync(`${agent.home}/agent/ta-*`), `killed after ${afterMs} ms\n${agent.log()}`).toEqual([]), 10_000);
+      expect(globSync([`/sys/fs/cgroup/sq-${agent.instance}/ta-*`, `/sys/fs/cgroup/*/sq-${agent.instance}/ta-*`])).toEqual([]);
+      expect(globSync(`/run/squall/${agent.instance}/*.sock`)).toEqual([]);
+    }
+    const again = worker.start({ functionName: "square" });
+    await worker.ready(again);
+    expect(await worker.close()).toBeLessThan(6_000);
+    expect(tracesOf(agent.instance)).toEqual([]);
+  }, 60_000);
 });

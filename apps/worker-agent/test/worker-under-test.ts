@@ -101,7 +101,13 @@ export class WorkerUnderTest {
     return tookMs;
   }
 
+  /** Wants no container at all. */
+  wantNothing(): void {
+    this.#desire({ full: true });
+  }
+
   #desire(change: {
+    full?: boolean;
     containers?: MessageInitShape<typeof DesiredContainerSchema>[];
     stops?: { containerId: string; graceful: boolean; reason: string }[];
   }): void {
