@@ -5,7 +5,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import type { Id } from "@squall/core/ids";
 import { DispatchEngine } from "@squall/dispatch/engine";
-import type { DispatchEvent, Effect, EndedAttempt, ArrivedOutput as EngineOutput, OutputToStore, SubmittedCall } from "@squall/dispatch/events";
+import type { DispatchEvent, Effect, ArrivedOutput as EngineOutput, SubmittedCall } from "@squall/dispatch/events";
 import { DataChunkSchema } from "@squall/protocol/modal";
 import type { ServiceDeps } from "@squall/services/context";
 import type { CallEngine, SubmittedInputWithPayload } from "@squall/services/function-call/call-engine";
@@ -14,12 +14,12 @@ import { type CallTarget, CallTargets } from "@squall/services/function-call/cal
 import { OutputLog } from "@squall/services/function-call/output-log";
 import { loadUnfinished, takeShard } from "@squall/services/input/load-unfinished";
 import { Payloads } from "@squall/services/input/payloads";
-import type { AttemptRow } from "@squall/services/journal/batch";
 import { Journal } from "@squall/services/journal/journal";
 import { LargeBytes } from "@squall/services/journal/large-bytes";
 import { PatientSql } from "@squall/services/journal/patient-sql";
 import type { Sql, SqlConnection } from "@squall/services/journal/sql";
-import { makeResult, readResult } from "../wire/result.ts";
+import { readResult } from "../wire/result.ts";
+import { chunkKey, DispatchStores, resultKey } from "./dispatch-stores.ts";
 import { describeExit } from "./exit-text.ts";
 import type { AgentPort, ArrivedOutput, AttemptKey, ContainerExit, DispatchPort, FunctionDemand, InputDelivery, ReportedContainer } from "./ports.ts";
 
@@ -55,6 +55,7 @@ export class Dispatcher implements DispatchPort, CallEngine {
   readonly #engine: DispatchEngine;
   readonly #payloads: Payloads;
   readonly #largeBytes: LargeBytes;
+  readonly #stores: DispatchStores;
   readonly #events: DispatchEvent[] = [];
   #isStepping = false;
   #timer: NodeJS.Timeout | undefined;
@@ -72,6 +73,7 @@ export class Dispatcher implements DispatchPort, CallEngine {
     this.infos = new CallInfos(this.sql);
     this.#payloads = new Payloads({ sql: this.sql, objects });
     this.#largeBytes = new LargeBytes(objects);
+    this.#stores = new DispatchStores({ journal: this.journal, outputs: this.outputs, largeBytes: this.#largeBytes, clock, log });
   }
 
   async recover(leaseMs: number): Promise<void> {
@@ -136,7 +138,7 @@ export class Dispatcher implements DispatchPort, CallEngine {
 
   async outputsArrived(outputs: readonly ArrivedOutput[]): Promise<void> {
     const readable = outputs.map(engineOutput);
-    const stored = readable.map(({ attempt, result }) => ({ key: `result/${keyOf(attempt)}`, bytes: result.bytes }));
+    const stored = readable.map(({ attempt, result }) => ({ key: resultKey(attempt), bytes: result.bytes }));
     await this.#largeBytes.inOrder(stored, () => {
       for (const output of readable) this.#step({ type: "outputArrived", atMs: this.#nowMs, output });
     });
@@ -146,11 +148,11 @@ export class Dispatcher implements DispatchPort, CallEngine {
   async dataChunksArrived(containerId: Id<"container">, attempt: AttemptKey, callId: Id<"functionCall">, chunks: readonly Uint8Array[]): Promise<void> {
     const indexed = chunks.map((bytes) => {
       const idx = Number(fromBinary(DataChunkSchema, bytes).index);
-      return { idx, bytes, key: `chunk/${callId}-${idx}-${keyOf(attempt)}` };
+      return { idx, bytes, key: chunkKey(callId, idx, attempt) };
     });
     await this.#largeBytes.inOrder(indexed, () => {
       const owner = this.#engine.ownerOf(attempt);
-      if (owner?.callId === callId) this.#storeChunks(owner, indexed);
+      if (owner?.callId === callId) this.#stores.chunks(owner, indexed);
       else this.#options.deps.log.info({ containerId, attempt, callId }, "chunks of a superseded attempt refused");
     });
     await this.journal.barrier();
@@ -223,10 +225,11 @@ export class Dispatcher implements DispatchPort, CallEngine {
         this.#options.agents().cancelInputs(effect.containerId, effect.attempts, effect.terminateContainer);
         return;
       case "storeOutput":
-        this.#storeOutput(effect.output);
+        this.#payloads.drop(effect.output.inputId);
+        this.#stores.output(effect.output, () => this.#step({ type: "stored", atMs: this.#nowMs, inputIds: [effect.output.inputId] }));
         return;
       case "storeAttempt":
-        this.#storeAttempt(effect.ended);
+        this.#stores.attempt(effect.ended);
         return;
       case "outputsReady":
         this.outputs.wake(effect.callId);
@@ -271,42 +274,6 @@ export class Dispatcher implements DispatchPort, CallEngine {
     this.#step({ type: "giveFailed", atMs: this.#nowMs, containerId, attempts: deliveries.map(({ attempt }) => attempt) });
   }
 
-  #storeOutput(output: OutputToStore): void {
-    const { outcome, inputId, callId } = output;
-    const nowMs = this.#options.deps.clock.now();
-    const made =
-      outcome.from === "engine" ? { bytes: makeResult(outcome.kind, outcome.text), dataFormat: 0, startedAtMs: nowMs, createdAtMs: nowMs } : outcome.result;
-    const result = output.attempt === undefined ? { bytes: made.bytes } : this.#largeBytes.take(`result/${keyOf(output.attempt)}`, made.bytes);
-    const { dataFormat, startedAtMs, createdAtMs } = made;
-    const { workspaceId, sequence, containerId, idx } = output;
-    this.#payloads.drop(inputId);
-    const row = { inputId, workspaceId, callId, sequence, result, dataFormat, containerId, startedAtMs, createdAtMs };
-    const attempts = output.attempt === undefined ? [] : [attemptRow({ ...output, attempt: output.attempt }, nowMs)];
-    void this.journal.append({ outputs: [row], attempts }).then(
-      () => {
-        this.outputs.publish({ inputId, callId, idx, sequence, result: made.bytes, dataFormat, containerId, startedAtMs, createdAtMs });
-        this.#step({ type: "stored", atMs: this.#nowMs, inputIds: [inputId] });
-      },
-      (error: unknown) => this.#options.deps.log.error({ err: error, inputId }, "an output was refused by the database"),
-    );
-  }
-
-  #storeAttempt({ attempt, workspaceId, containerId, outcome, message, retryCount }: EndedAttempt): void {
-    const row = { ...attempt, workspaceId, containerId, outcome, message, endedAtMs: this.#options.deps.clock.now(), nextRetryCount: retryCount };
-    void this.journal.append({ attempts: [row] }).catch((error: unknown) => this.#options.deps.log.error({ err: error, attempt }, "an attempt was not stored"));
-  }
-
-  #storeChunks(
-    { callId, workspaceId }: { readonly callId: Id<"functionCall">; readonly workspaceId: Id<"workspace"> },
-    chunks: readonly { readonly idx: number; readonly bytes: Uint8Array; readonly key: string }[],
-  ): void {
-    const rows = chunks.map(({ idx, bytes, key }) => ({ callId, workspaceId, idx, chunk: this.#largeBytes.take(key, bytes) }));
-    void this.journal.append({ chunks: rows }).then(
-      () => this.outputs.wake(callId),
-      (error: unknown) => this.#options.deps.log.error({ err: error, callId }, "chunks were refused by the database"),
-    );
-  }
-
   #demandChanged(functionId: Id<"function">): void {
     if (this.#onDemand === undefined) return;
     if (this.#changedDemand.size === 0) {
@@ -327,17 +294,7 @@ async function connectJournal({ db, log }: Pick<ServiceDeps, "db" | "log">): Pro
   return connection;
 }
 
-function attemptRow(output: OutputToStore & { readonly attempt: AttemptKey }, endedAtMs: number): AttemptRow {
-  const { attempt, workspaceId, containerId, outcome } = output;
-  const message = outcome.from === "engine" ? outcome.text : "";
-  return { ...attempt, workspaceId, containerId, outcome: outcome.kind, endedAtMs, message, nextRetryCount: undefined };
-}
-
 function engineOutput({ containerId, attempt, result, dataFormat, startedAtMs, createdAtMs }: ArrivedOutput): EngineOutput {
   const { kind, bytes } = readResult(result);
   return { containerId, attempt, kind, result: { bytes, dataFormat, startedAtMs, createdAtMs } };
-}
-
-function keyOf({ inputId, epoch, counter }: AttemptKey): string {
-  return `${inputId}-${epoch}-${counter}`;
 }
