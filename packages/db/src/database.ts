@@ -4,6 +4,7 @@ import type { Id } from "@squall/core/ids";
 import pg from "pg";
 import { type Prisma, PrismaClient } from "../generated/prisma/client.ts";
 import { engineTypes } from "./engine-types.ts";
+import { explainError } from "./errors.ts";
 
 /** What a verb works with inside `transaction`. */
 export type Transaction = Prisma.TransactionClient;
@@ -39,13 +40,17 @@ export class Database {
    * `work` awaits must be of the database: it holds a connection.
    */
   async transaction<Result>(workspaceId: Id<"workspace">, work: (tx: Transaction) => Promise<Result>): Promise<Result> {
-    return this.#prisma.$transaction(
-      async (tx) => {
-        await tx.$executeRaw`SELECT set_config('squall.workspace', ${workspaceId}, true)`;
-        return work(tx);
-      },
-      { maxWait: 30_000, timeout: 30_000 },
-    );
+    try {
+      return await this.#prisma.$transaction(
+        async (tx) => {
+          await tx.$executeRaw`SELECT set_config('squall.workspace', ${workspaceId}, true)`;
+          return work(tx);
+        },
+        { maxWait: 30_000, timeout: 30_000 },
+      );
+    } catch (error) {
+      throw explainError(error);
+    }
   }
 
   /** A connection of its own as `squall_engine`, connected; the caller ends it. */

@@ -85,6 +85,12 @@ describe("apps", () => {
     await expect(createApp({ ctx, input: anApp })).rejects.toMatchObject({ code: "permissionDenied" });
   });
 
+  test("text that the database cannot store is refused, not a fault of ours", async () => {
+    const ctx = await newContext();
+    for (const hostile of [{ description: "a\0" }, { tags: { key: "a\0" } }, { environmentName: "a\0" }])
+      await expect(createApp({ ctx, input: { ...anApp, ...hostile } })).rejects.toMatchObject({ code: "invalidArgument" });
+  });
+
   test("an app of another workspace does not exist", async () => {
     const appId = await createApp({ ctx: await newContext(), input: anApp });
     await expect(getAppLayout({ ctx: await newContext(), input: { appId } })).rejects.toMatchObject({ code: "notFound" });

@@ -18,6 +18,8 @@ interface TokenRow {
   readonly workspace_name: string;
 }
 
+const tokenShape = /^ak-[A-Za-z0-9_-]{1,100}$/;
+
 const findToken = {
   name: "authenticate token",
   text: `SELECT t.id, t.secret_hash, t.user_id, m.role, w.id AS workspace_id, w.name AS workspace_name
@@ -27,6 +29,7 @@ const findToken = {
 
 /** Who holds this token, with the role of now; undefined when there is none, it was revoked, its secret is another, or its user left the workspace. */
 export async function authenticateToken(deps: Pick<ServiceDeps, "db">, tokenId: string, secret: string): Promise<AuthenticatedCaller | undefined> {
+  if (!tokenShape.test(tokenId)) return undefined;
   const { rows } = await deps.db.engine.query<TokenRow>({ ...findToken, values: [tokenId] });
   const row = rows[0];
   if (!row || !timingSafeEqual(hashToken(secret), row.secret_hash)) return undefined;
