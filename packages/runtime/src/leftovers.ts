@@ -35,7 +35,8 @@ export async function removeInstanceLeftovers({ instance, nativePath, runDir, co
     await rm(path.join(runDir, "net"), { recursive: true, force: true });
     await rm(path.join(runDir, "oci"), { recursive: true, force: true });
     for (const name of await readdir(containersDir).catch(() => [])) {
-      if (name === ".scratch" || existsSync(path.join(containersDir, name, "lease.json"))) await rm(path.join(containersDir, name), { recursive: true, force: true });
+      if (name === ".scratch" || existsSync(path.join(containersDir, name, "lease.json")))
+        await rm(path.join(containersDir, name), { recursive: true, force: true });
     }
   } finally {
     await spawner.close();
@@ -53,12 +54,12 @@ async function removeCgroups(instance: string): Promise<void> {
 
 /** Mount points below the given folders, innermost first. */
 async function mountPoints(below: readonly string[]): Promise<string[]> {
-  const points = (await readFile("/proc/self/mounts", "utf8")).split("\n").map((line) => unescape(line.split(" ")[1] ?? ""));
+  const points = (await readFile("/proc/self/mounts", "utf8")).split("\n").map((line) => decodeOctal(line.split(" ")[1] ?? ""));
   return points.filter((point) => below.some((dir) => point.startsWith(`${dir}/`))).reverse();
 }
 
 /** /proc/self/mounts writes blanks and backslashes in octal. */
-function unescape(text: string): string {
+function decodeOctal(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }
 

@@ -63,13 +63,20 @@ export async function startContainer(context: StartContext, request: StartReques
   await writeFile(files.shimConfig, shimConfig(context, request.containerId, cgroup), { mode: 0o600 });
   try {
     const { code, ready } = await context.spawner.detach([context.nativePath, "shim", files.dir]);
-    if (!ready.startsWith("started ")) throw new RuntimeError("start container", ready.replace(/^failed /, "") || `the shim ended with ${code}`);
+    if (!ready.startsWith("started ")) throw new RuntimeError("start container", runtimeWords(ready) || `the shim ended with ${code}`);
   } finally {
     await rm(files.config, { force: true }); // it holds the environment, secrets among it
   }
   const started = readStarted(files.started);
   if (!started) throw new RuntimeError("start container", "the shim left no started.json");
   return started;
+}
+
+/** runc logs `time="…" level=error msg="…"`, crun its words alone. */
+function runtimeWords(ready: string): string {
+  const words = ready.replace(/^failed /, "");
+  const quoted = /level=error msg=("(?:[^"\\]|\\.)*")/.exec(words)?.[1];
+  return quoted === undefined ? words : String(JSON.parse(quoted));
 }
 
 async function writeEtc(dir: string, { hostname, network }: StartRequest): Promise<Bind[]> {
