@@ -170,7 +170,8 @@ class ServerStreamCall implements CallInfo {
     else stream.end();
     if (stream.readableEnded) return;
     stream.resume();
-    stream.once("finish", () => setImmediate(() => stream.close(http2.constants.NGHTTP2_NO_ERROR))); // a caller that still sends need not
+    // A caller that still sends need not; but it must have our trailers first, and "finish" may come before they are asked for.
+    stream.once("wantTrailers", () => setImmediate(() => stream.close(http2.constants.NGHTTP2_NO_ERROR)));
   }
 
   #fail(error: unknown): void {
