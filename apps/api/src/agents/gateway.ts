@@ -4,7 +4,7 @@
  */
 import { create } from "@bufbuild/protobuf";
 import type { Id } from "@squall/core/ids";
-import { GrpcError, statusCode } from "@squall/grpc/handler";
+import { type CallInfo, GrpcError, statusCode } from "@squall/grpc/handler";
 import { type AgentMessage, type ControlMessage, type Hello, InputSchema } from "@squall/protocol/agent";
 import type { ContainerRecord } from "@squall/services/cluster/state";
 import type { ServiceDeps } from "@squall/services/context";
@@ -47,10 +47,11 @@ export class Gateway implements AgentPort, WorkerLinks {
   }
 
   /** Handler of `AgentLink.Link`. */
-  async *link(messages: AsyncIterable<AgentMessage>): AsyncGenerator<ControlMessage> {
+  async *link(messages: AsyncIterable<AgentMessage>, { signal }: Pick<CallInfo, "signal">): AsyncGenerator<ControlMessage> {
     const incoming = messages[Symbol.asyncIterator]();
     const hello = await firstMessage(incoming);
     const session = await this.#open(hello);
+    signal.addEventListener("abort", () => session.close(), { once: true });
     void this.#receiveAll(session, { incoming, hello });
     try {
       yield* session.messages();
