@@ -108,7 +108,7 @@ export class ContainerInputs implements GatewayContainer {
   cancel(attempts: readonly Attempt[]): void {
     const inputs = this.broker.held().filter((input) => attempts.some((attempt) => sameAttempt(attempt, input.attempt)));
     for (const input of inputs.filter((each) => each.deliveredAtMs === undefined)) {
-      this.#answer(input, { status: GenericResult_GenericStatus.TERMINATED, text: "Input was cancelled", origin: OutputOrigin.CONTAINER });
+      this.#answer(input, { status: GenericResult_GenericStatus.TERMINATED, text: "The input was cancelled", origin: OutputOrigin.CONTAINER });
     }
     const running = inputs.filter((each) => each.deliveredAtMs !== undefined);
     this.#cancellations.add(running.map((input) => input.inputId));

@@ -8,8 +8,8 @@ import { openAgent } from "./agent.ts";
 import { openApiStreams } from "./api-streams.ts";
 import { containersDir, parseConfig } from "./config.ts";
 
-// The keeper gives its child ten seconds; the machine must be clean before.
-const stopPatienceMs = 6_000;
+// The launcher gives the agent six seconds; the machine must be clean before.
+const stopPatienceMs = 5_500;
 
 const config = parseConfig(process.env);
 const log = pino({ name: "worker-agent", level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));

@@ -140,7 +140,7 @@ describe("agent", () => {
     worker.plane.send(
       create(ControlMessageSchema, { message: { case: "cancel", value: { containerId, attempts: [attempt], terminateContainer: false } } }).message,
     );
-    expect(resultOf(await worker.output(inputId))).toMatchObject({ status: GenericResult_GenericStatus.TERMINATED });
+    expect(resultOf(await worker.output(inputId))).toMatchObject({ status: GenericResult_GenericStatus.TERMINATED, exception: "The input was cancelled" });
     await worker.end(containerId);
   });
 

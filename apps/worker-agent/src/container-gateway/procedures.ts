@@ -14,6 +14,8 @@ import {
   FunctionGetInputsResponseSchema,
   FunctionInputSchema,
   type FunctionPutOutputsItem,
+  type GenericResult,
+  GenericResult_GenericStatus,
   GenericResultSchema,
   type ModalClient,
 } from "@squall/protocol/modal";
@@ -127,13 +129,19 @@ async function putOutput(container: GatewayContainer, item: FunctionPutOutputsIt
   const output = create(OutputSchema, {
     containerId: container.containerId,
     attempt: input.attempt,
-    result: toBinary(GenericResultSchema, item.result),
+    result: toBinary(GenericResultSchema, worded(item.result)),
     dataFormat: item.dataFormat,
     startedAtMs: BigInt(Math.round(item.inputStartedAt * 1000)),
     createdAtMs: BigInt(Math.round(item.outputCreatedAt * 1000)),
     origin: OutputOrigin.CONTAINER,
   });
   await container.send({ kind: "output", containerId: container.containerId, output });
+}
+
+/** The runtime ends a cancelled input without a word, and the caller would read an error without one. */
+function worded(result: GenericResult): GenericResult {
+  if (result.status === GenericResult_GenericStatus.TERMINATED && result.exception === "") return { ...result, exception: "The input was cancelled" };
+  return result;
 }
 
 /** Open enum: a value that we do not know passes through to a client that may. */
