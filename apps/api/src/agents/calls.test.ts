@@ -2,7 +2,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { asId } from "@squall/core/ids";
 import { GrpcError, statusCode } from "@squall/grpc/handler";
 import { HandlerTable } from "@squall/grpc/handler-table";
-import { type CallFrame, CallFrameSchema } from "@squall/protocol/agent";
+import { CallCancelSchema, type CallFrame, CallFrameSchema, CallHalfCloseSchema, CallOpenSchema } from "@squall/protocol/agent";
 import { ModalClient, QueueLenRequestSchema, QueueLenResponseSchema } from "@squall/protocol/modal";
 import { afterEach, expect, test } from "vitest";
 import { ByteQueue } from "./byte-queue.ts";
@@ -11,7 +11,6 @@ import { serveCalls } from "./calls.ts";
 const workerId = asId("worker", "wo-0000000000000000000000");
 const containerId = "ta-0000000000000000000001";
 const len = "/modal.client.ModalClient/QueueLen";
-const logs = "/modal.client.ModalClient/AppGetLogs";
 const faults: unknown[] = [];
 const aborted: unknown[] = [];
 afterEach(() => {
@@ -28,9 +27,6 @@ const table = new HandlerTable().add(ModalClient, {
     expect(info.peer).toEqual({ kind: "container", containerId, workerId, blobBaseUrl: "http://10.0.0.1:1" });
     return { len: request.queueId.length };
   },
-  async *appGetLogs(request) {
-    for (let index = 0; index < request.timeout; index++) yield { entryId: String(index) };
-  },
 });
 
 /** One stream of a worker: what it sends and, as they come, the frames that it gets. */
@@ -41,18 +37,10 @@ function open(first: CallFrame["frame"] = { case: "session", value: "session-1" 
   const answers = serveCalls(sent, { signal: stream.signal }, { table, sessionOf, onFault: ({ error }) => faults.push(error) })[Symbol.asyncIterator]();
   const send = (callId: bigint, frame: CallFrame["frame"]) => sent.push(create(CallFrameSchema, { callId, frame }), 0);
   send(0n, first);
-  const call = (callId: bigint, { path = len, queueId = "", timeout = 0, timeoutMs = 0, id = containerId }) => {
-    send(callId, {
-      case: "open",
-      value: create(CallFrameSchema, { frame: { case: "open", value: { containerId: id, path, blobBaseUrl: "http://10.0.0.1:1", timeoutMs } } }).frame
-        .value as never,
-    });
-    const request =
-      path === logs
-        ? Uint8Array.of(0x15, ...new Uint8Array(Float32Array.of(timeout).buffer))
-        : toBinary(QueueLenRequestSchema, create(QueueLenRequestSchema, { queueId }));
-    send(callId, { case: "message", value: request });
-    send(callId, { case: "halfClose", value: create(CallFrameSchema).frame.value ?? ({} as never) });
+  const call = (callId: bigint, { path = len, queueId = "", timeoutMs = 0, id = containerId }) => {
+    send(callId, { case: "open", value: create(CallOpenSchema, { containerId: id, path, blobBaseUrl: "http://10.0.0.1:1", timeoutMs }) });
+    send(callId, { case: "message", value: toBinary(QueueLenRequestSchema, create(QueueLenRequestSchema, { queueId })) });
+    send(callId, { case: "halfClose", value: create(CallHalfCloseSchema) });
   };
   const next = async () => (await answers.next()).value as CallFrame;
   return { sent, send, call, next, stream, answers };
@@ -87,7 +75,7 @@ test("calls on one stream do not wait for each other, and a cancelled one ends",
   call(2n, { queueId: "x" });
   expect((await next()).callId).toBe(2n);
   expect((await next()).callId).toBe(2n);
-  send(1n, { case: "cancel", value: {} as never });
+  send(1n, { case: "cancel", value: create(CallCancelSchema) });
   expect(await next()).toMatchObject({ callId: 1n, frame: { value: { status: statusCode.cancelled } } });
   expect(aborted.length).toBe(1);
 });
@@ -112,7 +100,7 @@ test("the end of the stream ends its calls", async () => {
 test("a stream without an open session is refused", async () => {
   for (const first of [
     { case: "session", value: "other" },
-    { case: "cancel", value: {} as never },
+    { case: "cancel", value: create(CallCancelSchema) },
   ] as CallFrame["frame"][]) {
     await expect(open(first).next()).rejects.toMatchObject({ code: statusCode.unauthenticated });
   }

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
 import { isObjectKey } from "@squall/objects/object-key";
 import type { ServiceDeps } from "@squall/services/context";
-import { isWorkerToken } from "@squall/services/identity/worker-token";
+import { authenticateWorker } from "@squall/services/worker/authenticate";
 import { answerError } from "./http-answer.ts";
 
 const prefix = "/internal/objects/";
@@ -11,7 +11,7 @@ const readableKeys = /^mount\//;
 
 export async function serveInternalObject(request: IncomingMessage, response: ServerResponse, deps: Pick<ServiceDeps, "db" | "objects">): Promise<void> {
   const token = request.headers["x-squall-worker-token"];
-  if (typeof token !== "string" || !(await isWorkerToken(deps, token)))
+  if (typeof token !== "string" || (await authenticateWorker({ deps, token })) === undefined)
     return answerError(response, 401, { code: "unauthenticated", message: "a worker token is needed" });
   const key = (request.url ?? "").slice(prefix.length);
   if (request.method !== "GET" || !readableKeys.test(key) || !isObjectKey(key))
