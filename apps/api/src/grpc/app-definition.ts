@@ -3,9 +3,11 @@ import { type Id, isId } from "@squall/core/ids";
 import { AppState, type ModalClient } from "@squall/protocol/modal";
 import { createApp } from "@squall/services/app-definition/create";
 import { getAppLayout } from "@squall/services/app-definition/layout";
+import { listApps } from "@squall/services/app-definition/list";
 import { publishApp } from "@squall/services/app-definition/publish";
 import type { Deps } from "../deps.ts";
 import { type Procedures, procedure } from "../procedure.ts";
+import { appListItem } from "../wire/app.ts";
 import { appLayoutMessage } from "../wire/function.ts";
 
 const deployLater = "Deployments come with a later version of Squall: use `modal run` for now.";
@@ -26,6 +28,10 @@ export function appDefinitionProcedures({ publicUrl, clock }: Pick<Deps, "public
       if (name !== "" || appState === AppState.DEPLOYED) throw new ServiceError("unimplemented", deployLater);
       await publishApp({ ctx, input: { appId: appIdOf(appId), state: publishedState(appState), functionIds, classIds } });
       return { url: `${publicUrl}/apps/${appId}`, deployedAt: clock.now() / 1000 };
+    }),
+
+    appList: procedure({ resource: "app", action: "read" }, async ({ environmentName }, { ctx }) => {
+      return { apps: (await listApps({ ctx, input: { environmentName } })).map(appListItem) };
     }),
 
     appGetByDeploymentName: procedure({ resource: "app", action: "read" }, async () => {

@@ -21,6 +21,7 @@ import { getClientMount } from "../mount/get-client-mount.ts";
 import { putMountFile } from "../mount/put-file.ts";
 import { createApp } from "./create.ts";
 import { getAppLayout } from "./layout.ts";
+import { listApps } from "./list.ts";
 import { publishApp } from "./publish.ts";
 
 type Needs = "db" | "objects" | "clock" | "random";
@@ -43,6 +44,12 @@ async function newContext(role: Role = "owner", idempotencyKey?: string): Promis
   const deps = { db: database.db, objects: await openLocalDirectory(folder), clock: new TestClock(1_800_000_000_000), random: seededRandom(seed++) };
   const actor = { kind: "user", userId: workspace.userId, tokenId: undefined, role } as const;
   return { actor, workspace: { id: workspace.id, name: workspace.name }, requestId: "test", idempotencyKey, clientVersion: "1.6.4", deps };
+}
+
+async function countQueries(work: () => Promise<unknown>): Promise<number> {
+  const before = database.queries().length;
+  await work();
+  return database.queries().length - before;
 }
 
 const plain: FunctionColumns = {
@@ -89,6 +96,18 @@ describe("apps", () => {
     const ctx = await newContext();
     for (const hostile of [{ description: "a\0" }, { tags: { key: "a\0" } }, { environmentName: "a\0" }])
       await expect(createApp({ ctx, input: { ...anApp, ...hostile } })).rejects.toMatchObject({ code: "invalidArgument" });
+  });
+
+  test("a list has the newest first, of one environment, with a constant number of queries", async () => {
+    const ctx = await newContext();
+    const first = await createApp({ ctx, input: anApp });
+    const list = () => listApps({ ctx, input: { environmentName: "" } });
+    expect((await list()).map(({ id }) => id)).toEqual([first]);
+    const queriesForOne = await countQueries(list);
+    for (let i = 0; i < 5; i++) await createApp({ ctx, input: { ...anApp, description: `app ${i}` } });
+    expect(await countQueries(list)).toBe(queriesForOne);
+    expect((await list()).map(({ description }) => description)).toHaveLength(6);
+    expect(await listApps({ ctx: await newContext(), input: { environmentName: "" } })).toEqual([]);
   });
 
   test("an app of another workspace does not exist", async () => {

@@ -2,6 +2,8 @@ import { randomBytes } from "node:crypto";
 import type { Id } from "@squall/core/ids";
 import { describe, expect, test } from "vitest";
 import { asSystem, inContainer, useServices, withKey, withRole } from "../../test/test-context.ts";
+import { finishAppStop } from "../app/finish-stop.ts";
+import { stopApp } from "../app/stop.ts";
 import { createApp } from "../app-definition/create.ts";
 import { findBrokenAudit } from "../audit.ts";
 import type { ServiceContext } from "../context.ts";
@@ -83,6 +85,18 @@ describe("making one", () => {
     const { id, keys } = await createSecret({ ctx, input: named("odd", values) });
     expect(keys).toEqual(["__proto__"]);
     expect(JSON.stringify(await valuesOf(ctx, id))).toBe('{"__proto__":"x"}');
+  });
+
+  test("the values of an app's own secrets are forgotten when it has stopped", async () => {
+    const { ctx } = await services().newWorkspace();
+    const appId = await createApp({ ctx, input: { description: "", environmentName: "", state: "ephemeral", tags: {} } });
+    const own = await createAppSecret({ ctx, input: { appId, values: { A: "1" } } });
+    const kept = await createSecret({ ctx, input: named("kept") });
+    await stopApp({ ctx, input: { appId, reason: "test" } });
+    expect(await valuesOf(ctx, own.id)).toEqual({ A: "1" });
+    await finishAppStop({ ctx, input: { appId } });
+    await expect(valuesOf(ctx, own.id)).rejects.toMatchObject({ code: "failedPrecondition" });
+    expect(await valuesOf(ctx, kept.id)).toEqual({ KEY: "value" });
   });
 
   test("a secret of an app has no name, is in no list, and needs a live app", async () => {
