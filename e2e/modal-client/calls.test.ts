@@ -8,8 +8,8 @@ beforeAll(() => {
   stack = sharedStack();
 });
 
-async function result(entry: string): Promise<string> {
-  const output = await modalRun(stack, `calls.py::${entry}`);
+async function result(entry: string, file = "calls.py"): Promise<string> {
+  const output = await modalRun(stack, `${file}::${entry}`);
   const line = output.split("\n").find((text) => text.startsWith("RESULT"));
   if (line === undefined) throw new Error(`no RESULT line:\n${output}`);
   return line.slice("RESULT ".length);
@@ -59,7 +59,7 @@ describe("modal run", { timeout: 150_000 }, () => {
   test("a named secret made on the command line is in the container's environment", async () => {
     const created = await modal(stack, ["secret", "create", "--force", "e2e-named", "E2E_KEY=from the command line"]);
     expect(created, created.output).toMatchObject({ code: 0 });
-    expect(await result("named_secret")).toBe("from the command line");
+    expect(await result("main", "named_secret.py")).toBe("from the command line");
     const listed = await modal(stack, ["secret", "list"]);
     expect(listed.output).toContain("e2e-named");
     expect(listed.output).not.toContain("from the command line");

@@ -61,11 +61,6 @@ def read_secret():
     return os.environ["GREETING"], os.environ["EMPTY"]
 
 
-@app.function(secrets=[modal.Secret.from_name("e2e-named")])
-def read_named_secret():
-    return os.environ["E2E_KEY"]
-
-
 @app.function(memory=1024)
 def reverse(data: bytes) -> bytes:
     return data[::-1]
@@ -185,11 +180,6 @@ def retries_run_out():
 @app.local_entrypoint()
 def secret():
     print("RESULT", read_secret.remote())
-
-
-@app.local_entrypoint()
-def named_secret():
-    print("RESULT", read_named_secret.remote())
 
 
 @app.local_entrypoint()
