@@ -12,7 +12,13 @@ const target = join(root, "generated");
 const python = process.env["SQUALL_CLIENT_PYTHON"] ?? "python3";
 const options = "target=ts,import_extension=ts,erasable_syntax=true";
 
-const inputs = ["modal-client.json", "package.json", "scripts/dump-descriptors.py", "scripts/generate.ts", ...globSync("proto/**/*.proto", { cwd: root }).sort()];
+const inputs = [
+  "modal-client.json",
+  "package.json",
+  "scripts/dump-descriptors.py",
+  "scripts/generate.ts",
+  ...globSync("proto/**/*.proto", { cwd: root }).sort(),
+];
 const hash = createHash("sha256");
 for (const input of inputs) hash.update(input).update(readFileSync(join(root, input)));
 const stamp = hash.digest("hex");
@@ -54,5 +60,6 @@ function buf(args: readonly string[], work: string): void {
 function checkClientVersion(): void {
   const pinned: { version: string } = JSON.parse(readFileSync(join(root, "modal-client.json"), "utf8"));
   const installed = execFileSync(python, ["-c", "import importlib.metadata as m; print(m.version('modal'))"], { encoding: "utf8" }).trim();
-  if (installed !== pinned.version) throw new Error(`${python} has modal ${installed}, the pin is ${pinned.version}: set SQUALL_CLIENT_PYTHON to a Python with the pinned wheel`);
+  if (installed !== pinned.version)
+    throw new Error(`${python} has modal ${installed}, the pin is ${pinned.version}: set SQUALL_CLIENT_PYTHON to a Python with the pinned wheel`);
 }
