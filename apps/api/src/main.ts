@@ -1,15 +1,11 @@
 /** The control plane process: configuration, means, engines, doors, signals; nothing else is made here or anywhere else. */
-import { hkdfSync, randomInt } from "node:crypto";
+import { hkdfSync } from "node:crypto";
 import { join } from "node:path";
 import type { Clock } from "@squall/core/clock";
-import { Database } from "@squall/db/database";
 import { connections, ready } from "@squall/keeper/child";
-import { openLocalDirectory } from "@squall/objects/local-directory";
 import { AgentLink } from "@squall/protocol/agent";
 import { authorizeAccess } from "@squall/services/authorize";
-import type { ServiceDeps } from "@squall/services/context";
 import { findContainerCaller } from "@squall/services/identity/container-caller";
-import { KeyRing } from "@squall/services/secret/key-ring";
 import { authenticateToken } from "@squall/services/token/authenticate";
 import { bootstrapWorkspace } from "@squall/services/workspace/bootstrap";
 import { pino } from "pino";
@@ -17,7 +13,7 @@ import { serveCalls } from "./agents/calls.ts";
 import { startDispatcher } from "./agents/dispatch.ts";
 import { type RunningCluster, startCluster } from "./agents/start-cluster.ts";
 import { parseConfig, readHomeSecrets } from "./config.ts";
-import type { Deps } from "./deps.ts";
+import { type Deps, openServiceDeps } from "./deps.ts";
 import { BlobUrls } from "./doors/blob-urls.ts";
 import { PublicDoor } from "./doors/public-door.ts";
 import type { Gate } from "./grpc/bind.ts";
@@ -32,19 +28,7 @@ const config = parseConfig(process.env);
 const secrets = readHomeSecrets(config.homeDir);
 const log = pino({ level: config.logLevel, base: { process: "api" } }, pino.destination(2));
 const clock: Clock = { now: () => Date.now(), monotonic: () => performance.now() };
-const db = new Database({
-  appUrl: config.databaseAppUrl,
-  engineUrl: config.databaseEngineUrl,
-  onConnectionError: (error) => log.warn({ err: error }, "a database connection was lost"),
-});
-const serviceDeps: ServiceDeps = {
-  db,
-  objects: await openLocalDirectory(join(config.homeDir, "objects")),
-  keys: new KeyRing(secrets.masterKey),
-  clock,
-  random: { int: (bound) => randomInt(bound) },
-  log,
-};
+const serviceDeps = await openServiceDeps({ config, masterKey: secrets.masterKey, clock, log });
 const { tokenId, tokenSecret } = secrets.operator;
 await bootstrapWorkspace(serviceDeps, { operatorToken: { tokenId, secret: tokenSecret }, workerToken: secrets.workerToken });
 
@@ -63,7 +47,8 @@ const gate: Gate = {
   authorize: authorizeAccess,
 };
 const blobUrls = new BlobUrls(signingKey("blob-urls"));
-const onFault = ({ error, info }: { readonly error: unknown; readonly info: { readonly path: string } }) => log.error({ err: error, rpc: info.path }, "rpc failed");
+const onFault = ({ error, info }: { readonly error: unknown; readonly info: { readonly path: string } }) =>
+  log.error({ err: error, rpc: info.path }, "rpc failed");
 const containerTable = clientTable({ deps, gate, lifecycle, blobUrls, logs });
 const publicTable = clientTable({ deps, gate, lifecycle, blobUrls, logs }).add(AgentLink, {
   link: (messages, info) => gateway.link(messages, info),
@@ -92,6 +77,6 @@ async function stop(signal: string): Promise<void> {
   await door.close(stopGraceMs);
   await dispatch.close();
   await logs.close();
-  await db.close();
+  await serviceDeps.db.close();
   process.exit(0);
 }
