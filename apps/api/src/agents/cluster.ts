@@ -3,6 +3,7 @@
  * Decides nothing itself. Everything it does may be repeated: reports are resent, stops are said again at every connect.
  */
 
+import { isBeforeFirstInput } from "@squall/core/container-lifecycle";
 import { ServiceError } from "@squall/core/errors";
 import type { Id } from "@squall/core/ids";
 import type { ContainerReport, Hello } from "@squall/protocol/agent";
@@ -145,6 +146,10 @@ export class Cluster implements ClusterPort {
   whyWaiting(functionId: Id<"function">): readonly string[] {
     const demand = this.#options.dispatch.demand().find((entry) => entry.functionId === functionId);
     return whyWaiting(this.state, demand, this.#nowMs);
+  }
+
+  isStarting(functionId: Id<"function">): boolean {
+    return [...this.state.containers.values()].some((each) => each.functionId === functionId && each.stop === undefined && isBeforeFirstInput(each.state));
   }
 
   async stopApp(appId: Id<"app">, withinMs: number): Promise<void> {

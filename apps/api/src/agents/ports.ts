@@ -88,6 +88,8 @@ export interface DispatchPort {
 export interface ClusterPort {
   /** Why the function's queued inputs have no container yet: sentences for people; empty when nothing waits. */
   whyWaiting(functionId: Id<"function">): readonly string[];
+  /** Whether a container of the function is on its way to its first input: then waiting is nothing to tell people about yet. */
+  isStarting(functionId: Id<"function">): boolean;
   /** Stops every container of the app at once (SIGKILL after the hooks' short grace) and resolves when all have ended or after `withinMs`. */
   stopApp(appId: Id<"app">, withinMs: number): Promise<void>;
   /** A container asked to stop fetching (from inside) or a client asked for it: kill switch at its next FunctionGetInputs. */

@@ -72,7 +72,7 @@ async function setUp() {
        scaledown_window_ms, definition_id, created_at_ms) VALUES ($1, $2, $3, $4, 'f', 'created', '', 'function', 125, 1, 1, 1, 1, 'de-1', 1)`,
     [functionId, workspace.id, workspace.environmentId, appId],
   );
-  const cluster = { whyWaiting: () => reasons, stopApp: async () => {}, stopContainer: async () => {} };
+  const cluster = { whyWaiting: () => reasons, isStarting: () => false, stopApp: async () => {}, stopContainer: async () => {} };
   const rpc = functionCallProcedures({ calls, dispatch: calls, cluster, signingKey: () => new Uint8Array(32) });
   return { rpc, call: callOf(workspace), functionId, containerId: newId("container", source) };
 }

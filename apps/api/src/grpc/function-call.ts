@@ -23,6 +23,8 @@ const write = { resource: "functionCall", action: "write" } as const;
 const maxInputsOutstanding = 1000;
 /** How long a caller waits before it is told why nothing runs. */
 const explainAfterMs = 2_000;
+/** The same while a container of the function is starting: cold starts are nothing to worry about. */
+const explainStartAfterMs = 20_000;
 /** Streams of chunks end when nothing came for this long; the client opens the next at once. */
 const chunkIdleMs = 55_000;
 const maxTimeoutMs = 120_000;
@@ -130,10 +132,20 @@ async function outputsFor(deps: OutputDeps, request: FunctionGetOutputsRequest, 
     awaitOutputs({ ctx, input: { callId, afterSequence: after, timeoutMs: waitMs, range, maxValues }, calls, signal: info.signal });
 
   if (isFinalAcknowledgement(request)) return await acknowledge(deps, callId, await ask(Number.MAX_SAFE_INTEGER, 0));
-  const first = await ask(afterSequence, Math.min(timeoutMs, explainAfterMs));
-  if (first.outputs.length > 0 || timeoutMs <= explainAfterMs || info.signal.aborted) return first;
-  if (await explain(deps, callId, call)) return first;
-  return await ask(first.lastSequence, timeoutMs - explainAfterMs);
+  const startedMs = performance.now();
+  const remainingMs = () => Math.max(0, timeoutMs - (performance.now() - startedMs));
+  let answer = await ask(afterSequence, Math.min(timeoutMs, explainAfterMs));
+  if (answer.outputs.length === 0 && (await isStarting(deps, callId))) answer = await ask(answer.lastSequence, Math.min(remainingMs(), explainStartAfterMs));
+  const isOver = answer.outputs.length > 0 || remainingMs() === 0 || info.signal.aborted;
+  if (isOver || (await explain(deps, callId, call))) return answer;
+  return await ask(answer.lastSequence, remainingMs());
+}
+
+/** Whether a container of the call's function is about to take inputs. */
+async function isStarting({ calls, cluster }: OutputDeps, callId: string): Promise<boolean> {
+  if (!isId("functionCall", callId) || calls.isRunning(callId)) return false;
+  const info = await calls.infos.get(callId);
+  return info !== undefined && cluster.isStarting(info.functionId);
 }
 
 /** A map ends by asking for everything once more without waiting, only to say that it has it. */
