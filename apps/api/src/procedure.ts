@@ -50,7 +50,10 @@ export function procedure<Request, Response>(access: Access, handler: (request: 
   return keep({ access, run: handler });
 }
 
-/** An RPC that needs no credentials. */
+/**
+ * An RPC that needs no credentials.
+ * @public none needs it yet
+ */
 export function publicProcedure<Request, Response>(handler: (request: Request, call: PublicCall) => Response): Procedure<Request, Response> {
   return keep({ access: undefined, run: handler });
 }

@@ -30,11 +30,6 @@ export function transitionContainer(state: ContainerState, event: ContainerEvent
   return containerStates.indexOf(next) > containerStates.indexOf(state) ? next : "illegal";
 }
 
-/** Whether it holds its worker's resources. */
-export function isLiveContainer(state: ContainerState): boolean {
-  return state !== "exited";
-}
-
 /** Between the decision to start it and its first request for inputs: a machine carries few of these at a time. */
 export function isBeforeFirstInput(state: ContainerState): boolean {
   return state === "assigned" || state === "preparing" || state === "starting";

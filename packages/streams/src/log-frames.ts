@@ -8,7 +8,6 @@ export const maxFrameDataBytes = 65_536;
 
 /** Which stream a frame is of. A `dropped` frame's data is a u64: how many bytes were lost before the next frame. */
 export const logStream = { dropped: 0, stdout: 1, stderr: 2, system: 3 } as const;
-export type LogStream = (typeof logStream)[keyof typeof logStream];
 
 export interface LogFrame {
   /** Milliseconds since 1970. */

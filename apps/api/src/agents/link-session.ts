@@ -12,8 +12,6 @@ const mostUnstored = 4_096;
 
 export type ControlContent = NonNullable<MessageInitShape<typeof ControlMessageSchema>["message"]>;
 
-export type DesiredContent = Extract<ControlContent, { case: "desired" }>["value"];
-
 export class LinkSession {
   readonly workerId: Id<"worker">;
   /** Proves to the bulk streams that they belong to this Link. */

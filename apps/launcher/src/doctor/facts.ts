@@ -2,8 +2,9 @@ import { execFileSync } from "node:child_process";
 import { existsSync, globSync, mkdirSync, readFileSync, statfsSync } from "node:fs";
 import { totalmem } from "node:os";
 import { dirname, join } from "node:path";
+import type { ProbeReport } from "@squall/native/probe";
 import type { Paths } from "../paths.ts";
-import type { MachineFacts, NativeProbe } from "./machine-facts.ts";
+import type { MachineFacts } from "./machine-facts.ts";
 
 /** Looks at this machine. Changes nothing but a trial folder in the cache, which is removed again. */
 export async function readFacts({ home, cache }: Paths): Promise<MachineFacts> {
@@ -44,12 +45,13 @@ function cgroups(): MachineFacts["cgroups"] {
 }
 
 /** The native program's own trials, when it is there or can be built. */
-async function probe(cache: string): Promise<NativeProbe | undefined> {
+async function probe(cache: string): Promise<ProbeReport | undefined> {
   const program = globSync(join(cache, "native/*/squall-native"))[0] ?? (await build(cache));
   if (!program) return undefined;
   try {
     mkdirSync(cache, { recursive: true });
-    return JSON.parse(execFileSync(program, ["probe", "--dir", cache], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }));
+    const { probeMachine } = await import("@squall/native/probe");
+    return await probeMachine({ nativePath: program, dir: cache });
   } catch {
     return undefined; // a line of its own says that the trials could not be run
   }

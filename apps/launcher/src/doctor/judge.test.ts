@@ -21,7 +21,7 @@ const good: MachineFacts = {
   freeDiskBytes: { home: 20 * gib, cache: 20 * gib },
   memoryBytes: 8 * gib,
   hasApt: true,
-  probe: { userNamespaces: true, mappedOverlay: true, mappedTmpfs: true, networkNamespaces: true },
+  probe: { kernel: "6.8.0", cgroups: "v2", userNamespaces: true, mappedOverlay: true, mappedTmpfs: true, networkNamespaces: true, loopDevices: false },
 };
 
 function finding(facts: MachineFacts, name: string) {
@@ -56,7 +56,16 @@ test("a missing cgroup controller is named", () => {
 test("a refused trial carries the kernel's reason", () => {
   const facts: MachineFacts = {
     ...good,
-    probe: { userNamespaces: true, mappedOverlay: false, mappedOverlayReason: "mount_setattr: EINVAL", mappedTmpfs: true, networkNamespaces: true },
+    probe: {
+      kernel: "6.8.0",
+      cgroups: "v2",
+      userNamespaces: true,
+      mappedOverlay: false,
+      mappedOverlayReason: "mount_setattr: EINVAL",
+      mappedTmpfs: true,
+      networkNamespaces: true,
+      loopDevices: false,
+    },
   };
   expect(finding(facts, "trial: id-mapped overlay")).toMatchObject({ state: "missing", found: "mount_setattr: EINVAL" });
 });

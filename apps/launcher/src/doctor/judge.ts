@@ -1,4 +1,5 @@
-import type { MachineFacts, NativeProbe } from "./machine-facts.ts";
+import type { ProbeReport } from "@squall/native/probe";
+import type { MachineFacts } from "./machine-facts.ts";
 
 export interface Finding {
   readonly name: string;
@@ -79,7 +80,7 @@ function cgroupFinding({ cgroups: { kind, controllers } }: MachineFacts): Findin
   );
 }
 
-function trials(probe: NativeProbe | undefined): Finding[] {
+function trials(probe: ProbeReport | undefined): Finding[] {
   if (!probe)
     return [
       { name: "container trials", state: "unknown", isRequired: true, found: "not tried: the native program is not built yet", mend: "./squall up builds it" },

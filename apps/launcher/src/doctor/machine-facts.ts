@@ -1,14 +1,4 @@
-/** What the native program tried out: each capability, with the reason beside it when it was refused. */
-export interface NativeProbe {
-  readonly userNamespaces: boolean;
-  readonly userNamespacesReason?: string;
-  readonly mappedOverlay: boolean;
-  readonly mappedOverlayReason?: string;
-  readonly mappedTmpfs: boolean;
-  readonly mappedTmpfsReason?: string;
-  readonly networkNamespaces: boolean;
-  readonly networkNamespacesReason?: string;
-}
+import type { ProbeReport } from "@squall/native/probe";
 
 /** What `doctor` knows about a machine. Plain values, so that every judgement can be tested. */
 export interface MachineFacts {
@@ -26,5 +16,5 @@ export interface MachineFacts {
   readonly memoryBytes: number;
   readonly hasApt: boolean;
   /** Undefined when the trials could not be run (no compiler yet). */
-  readonly probe: NativeProbe | undefined;
+  readonly probe: ProbeReport | undefined;
 }
