@@ -106,6 +106,8 @@ function infoOf(headers: CallInfo["headers"]): CallInfo {
   };
 }
 
+type FunctionPart = Omit<MessageInitShape<typeof FunctionSchema$>, "$typeName" | "$unknown">;
+
 const client = ModalClient.method;
 const source = Buffer.from("def f(): pass\n");
 const debianSlim = [
@@ -183,7 +185,7 @@ describe("the steps of `modal run`", () => {
     warnings.length = 0;
     const every = { scheduleOneof: { case: "cron" as const, value: { cronString: "* * * * *" } } };
     await rpc(client.functionCreate, { appId, function: { functionName: "tick", schedule: every } });
-    expect(warnings.join()).toMatch(/'tick' has a schedule/);
+    expect(warnings.join()).toMatch(/Function 'tick' has a schedule/);
     const dockerfileCommands = ["FROM python:3.11-slim-bookworm", "RUN pip install torch"];
     await expect(rpc(client.imageGetOrCreate, { appId, image: { dockerfileCommands }, builderVersion: "2025.06" })).rejects.toMatchObject({
       code: statusCode.failedPrecondition,
@@ -191,6 +193,24 @@ describe("the steps of `modal run`", () => {
     });
     const volumeMounts = [{ volumeId: "vo-0000000000000000000000", mountPath: "/data" }];
     await expect(rpc(client.functionCreate, { appId, function: { functionName: "f", volumeMounts } })).rejects.toThrow(/volumes come with a later version/);
+  });
+
+  test.each([
+    { timeoutSecs: 4_000_000_000 },
+    { resources: { milliCpu: 4_000_000_000 } },
+    { resources: { memoryMb: 4_000_000_000 } },
+    { resources: { gpuConfig: { gpuType: "A100", count: 4_000_000_000 } } },
+    { resources: { gpuConfig: { gpuType: "A100; rm" } } },
+    { autoscalerSettings: { scaledownWindow: 4_000_000_000 } },
+    { autoscalerSettings: { minContainers: 4_000_000_000 } },
+    { maxConcurrentInputs: 4_000_000_000 },
+    { batchLingerMs: 2n ** 60n },
+    { retryPolicy: { retries: 4_000_000_000 } },
+    { retryPolicy: { backoffCoefficient: Number.NaN } },
+  ])("a number that no machine has is the caller's fault: %o", async (part: FunctionPart) => {
+    const appId = await startRun();
+    const refused = rpc(client.functionCreate, { appId, function: create(FunctionSchema$, { functionName: "f", ...part }) });
+    await expect(refused).rejects.toMatchObject({ code: statusCode.invalidArgument });
   });
 });
 

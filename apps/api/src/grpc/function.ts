@@ -8,6 +8,7 @@ import { getFunction } from "@squall/services/function/get";
 import { precreateFunction } from "@squall/services/function/precreate";
 import { type Procedures, procedure } from "../procedure.ts";
 import { decodeFunction, encodeFunction, functionColumns, functionData, functionHandleMetadata, precreatedFunction } from "../wire/function.ts";
+import { checkSupport } from "../wire/function-support.ts";
 
 /** Definition and look-up of functions and classes. */
 export function functionProcedures() {
@@ -55,13 +56,7 @@ function definitionOf(request: FunctionCreateRequest, warn: (text: string) => vo
   const definition = request.function ?? ranked[0]?.function;
   if (!definition) throw new ServiceError("invalidArgument", "The function has no definition.");
   if (ranked.length > 1) warn(`Function '${definition.functionName}' lists ${ranked.length} GPU types; only the first one is used for now.`);
-  if (definition.webhookConfig?.type)
-    throw new ServiceError("unimplemented", `Function '${definition.functionName}' is a web endpoint; these come with a later version of Squall.`);
-  if (definition.volumeMounts.length > 0)
-    throw new ServiceError("unimplemented", `Function '${definition.functionName}' mounts a volume; volumes come with a later version of Squall.`);
-  if (definition.schedule?.scheduleOneof.case)
-    warn(`Function '${definition.functionName}' has a schedule; schedules come with a later version, it will not fire.`);
-  if (definition.checkpointingEnabled) warn(`Function '${definition.functionName}' asks for memory snapshots; it starts without them for now.`);
+  checkSupport(definition, warn);
   return definition;
 }
 

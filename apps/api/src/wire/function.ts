@@ -22,7 +22,8 @@ import type { FunctionColumns, StoredFunction } from "@squall/services/function/
 
 const defaultTimeoutSecs = 300;
 const defaultScaledownWindowSecs = 60;
-const maxTimeoutSecs = 24 * 3600;
+const maxSecs = 24 * 3600;
+const maxContainers = 100_000;
 
 /** The message as bytes, fields that we do not know included. */
 export function encodeFunction(definition: FunctionMessage): Uint8Array {
@@ -49,42 +50,53 @@ export function precreatedFunction(request: FunctionPrecreateRequest): FunctionM
   });
 }
 
-/** What the scheduler, dispatch and the agent decide by. Throws `invalidArgument` for numbers that cannot be. */
+/** What the scheduler, dispatch and the agent decide by. Throws `invalidArgument` for numbers and names that cannot be. */
 export function functionColumns(definition: FunctionMessage): FunctionColumns {
   const { resources, autoscalerSettings: scaling, retryPolicy: retry } = definition;
   const gpu = resources?.gpuConfig;
-  const timeoutMs = seconds("timeout", definition.timeoutSecs, defaultTimeoutSecs);
+  const timeoutSecs = bounded("timeout", definition.timeoutSecs || defaultTimeoutSecs, maxSecs);
+  const maxConcurrentInputs = bounded("max_inputs", definition.maxConcurrentInputs || 1, 10_000);
   return {
     kind: definition.isClass ? "class" : definition.functionType === Function_FunctionType.GENERATOR ? "generator" : "function",
     imageId: definition.imageId || null,
     mountIds: definition.mountIds,
     secretIds: definition.secretIds,
-    milliCpu: resources?.milliCpu || defaultResources.milliCpu,
-    memoryBytes: resources?.memoryMb ? resources.memoryMb * mebibyte : defaultResources.memoryBytes,
-    gpuType: gpu?.gpuType ? gpu.gpuType.toUpperCase() : null,
-    gpuCount: gpu?.gpuType ? Math.max(1, gpu.count) : 0,
-    timeoutMs,
-    startupTimeoutMs: definition.startupTimeoutSecs ? seconds("startup_timeout", definition.startupTimeoutSecs, defaultTimeoutSecs) : timeoutMs,
-    minContainers: scaling?.minContainers ?? 0,
-    maxContainers: scaling?.maxContainers || definition.concurrencyLimit || null,
-    bufferContainers: scaling?.bufferContainers ?? 0,
-    scaledownWindowMs: 1000 * (scaling?.scaledownWindow || definition.taskIdleTimeoutSecs || defaultScaledownWindowSecs),
-    maxConcurrentInputs: definition.maxConcurrentInputs || 1,
-    targetConcurrentInputs: definition.targetConcurrentInputs || definition.maxConcurrentInputs || 1,
-    batchMaxSize: definition.batchMaxSize,
-    batchLingerMs: Number(definition.batchLingerMs),
-    retryMax: retry?.retries ?? 0,
-    retryInitialDelayMs: retry?.initialDelayMs ?? 0,
-    retryMaxDelayMs: retry?.maxDelayMs ?? 0,
-    retryBackoff: retry?.backoffCoefficient || 1,
+    milliCpu: bounded("cpu", resources?.milliCpu || defaultResources.milliCpu, 1_000_000),
+    memoryBytes: resources?.memoryMb ? bounded("memory", resources.memoryMb, 64 << 20) * mebibyte : defaultResources.memoryBytes,
+    gpuType: gpu?.gpuType ? gpuTypeOf(gpu.gpuType) : null,
+    gpuCount: gpu?.gpuType ? bounded("gpu count", Math.max(1, gpu.count), 1024) : 0,
+    timeoutMs: 1000 * timeoutSecs,
+    startupTimeoutMs: 1000 * bounded("startup_timeout", definition.startupTimeoutSecs || timeoutSecs, maxSecs),
+    minContainers: bounded("min_containers", scaling?.minContainers ?? 0, maxContainers),
+    maxContainers: bounded("max_containers", scaling?.maxContainers || definition.concurrencyLimit, maxContainers) || null,
+    bufferContainers: bounded("buffer_containers", scaling?.bufferContainers ?? 0, maxContainers),
+    scaledownWindowMs: 1000 * bounded("scaledown_window", scaling?.scaledownWindow || definition.taskIdleTimeoutSecs || defaultScaledownWindowSecs, maxSecs),
+    maxConcurrentInputs,
+    targetConcurrentInputs: bounded("target_inputs", definition.targetConcurrentInputs || maxConcurrentInputs, 10_000),
+    batchMaxSize: bounded("max_batch_size", definition.batchMaxSize, 10_000),
+    batchLingerMs: bounded("wait_ms", Number(definition.batchLingerMs), 3_600_000),
+    retryMax: bounded("max_retries", retry?.retries ?? 0, 100),
+    retryInitialDelayMs: bounded("initial_delay", retry?.initialDelayMs ?? 0, 1000 * maxSecs),
+    retryMaxDelayMs: bounded("max_delay", retry?.maxDelayMs ?? 0, 1000 * maxSecs),
+    retryBackoff: bounded("backoff_coefficient", backoffOf(retry?.backoffCoefficient), 100),
     builderVersion: "2025.06",
     blockNetwork: definition.blockNetwork,
   };
 }
 
-function seconds(name: string, given: number, otherwise: number): number {
-  if (given > maxTimeoutSecs) throw new ServiceError("invalidArgument", `${name}=${given} is too long: a function may run for ${maxTimeoutSecs} s at most.`);
-  return 1000 * (given || otherwise);
+/** 0 is what a message says that does not say; unlike `||` this lets NaN through to be refused. */
+function backoffOf(coefficient: number | undefined): number {
+  return coefficient === undefined || coefficient === 0 ? 1 : coefficient;
+}
+
+function bounded(name: string, value: number, most: number): number {
+  if (value >= 0 && value <= most) return value;
+  throw new ServiceError("invalidArgument", `${name}=${value} is out of range: a function may have 0 to ${most}.`);
+}
+
+function gpuTypeOf(text: string): string {
+  if (!/^[A-Za-z0-9._+-]{1,40}$/.test(text)) throw new ServiceError("invalidArgument", `${JSON.stringify(text.slice(0, 60))} is no type of GPU.`);
+  return text.toUpperCase();
 }
 
 /** The handle's metadata, complete: clients refuse calls on what is missing here, and a class's container dies without `useMethodName`. */
