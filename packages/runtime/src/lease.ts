@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { renameSync, writeFileSync } from "node:fs";
 import type { Identity } from "./identities.ts";
 import { containerFiles } from "./names.ts";
 import type { ContainerNetwork } from "./network.ts";
@@ -22,10 +22,9 @@ export function readLease(containersDir: string, containerId: string): Lease {
   };
 }
 
-/** Replaces a container's lease; makes its folder when it is not there. */
+/** Keeps what a container holds; written once, before its start: until then a process that takes over sweeps it up as unknown. */
 export function writeLease(containersDir: string, containerId: string, lease: Lease): void {
-  const { dir, lease: file } = containerFiles(containersDir, containerId);
-  mkdirSync(dir, { recursive: true, mode: 0o711 });
+  const file = containerFiles(containersDir, containerId).lease;
   writeFileSync(`${file}.tmp`, JSON.stringify({ uidBase: lease.identity?.uidBase, network: lease.network, scratchPath: lease.scratchPath }), { mode: 0o600 });
   renameSync(`${file}.tmp`, file);
 }

@@ -35,8 +35,7 @@ export async function removeInstanceLeftovers({ instance, nativePath, runDir, co
     await rm(path.join(runDir, "net"), { recursive: true, force: true });
     await rm(path.join(runDir, "oci"), { recursive: true, force: true });
     for (const name of await readdir(containersDir).catch(() => [])) {
-      if (name === ".scratch" || existsSync(path.join(containersDir, name, "lease.json")))
-        await rm(path.join(containersDir, name), { recursive: true, force: true });
+      if (name === ".scratch" || existsSync(path.join(containersDir, name, "root"))) await rm(path.join(containersDir, name), { recursive: true, force: true });
     }
   } finally {
     await spawner.close();

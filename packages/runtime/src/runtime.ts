@@ -1,5 +1,5 @@
-import { existsSync, readFileSync, rmSync } from "node:fs";
-import { mkdir, readdir } from "node:fs/promises";
+import { readFileSync, rmSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { type Spawner, startSpawner } from "@squall/native/spawner";
 import { blockOfAddress } from "./addresses.ts";
@@ -10,14 +10,15 @@ import { type Lease, readLease, writeLease } from "./lease.ts";
 import { dropLogs, type LogChunk, readLogs } from "./logs.ts";
 import { checkInstance, containerCgroup, containerFiles } from "./names.ts";
 import { type ContainerNetwork, NetworkPool } from "./network.ts";
-import { findOciRuntime, type OciRuntime } from "./oci-runtime.ts";
+import { type OciRuntime, openOciRuntime } from "./oci-runtime.ts";
 import { mountRoot, type PreparedRoot, prepareRoot, releaseRoot } from "./root.ts";
 import { defaultScratchBytes, ScratchPool } from "./scratch.ts";
-import { type ExitRecord, readExit, readStarted } from "./shim-files.ts";
+import { readExit, readStarted } from "./shim-files.ts";
 import { type ContainerEnd, ShimWatch } from "./shim-watch.ts";
 import { type StartContext, type StartRequest, startContainer } from "./start.ts";
+import { leasedContainers, sweepUnleased } from "./sweep.ts";
 
-export type { ContainerEnd, ExitRecord, LogChunk, StartRequest, Usage };
+export type { ContainerEnd, LogChunk, StartRequest, Usage };
 
 /** How an agent opens the runtime; see README.md. */
 export interface RuntimeOptions {
@@ -51,8 +52,9 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const { nativePath, containersDir, onError } = options;
   const spawner = startSpawner({ nativePath });
   const stateDir = await openStateDir({ runDir: options.runDir, nativePath, spawner });
-  const oci = await findOciRuntime({ name: options.runtimeName ?? "crun", spawner });
-  const held = new Map((await listContainerFolders(containersDir)).map((id) => [id, readLease(containersDir, id)]));
+  const oci = await openOciRuntime({ name: options.runtimeName ?? "crun", nativePath, spawner });
+  const held = new Map(leasedContainers(containersDir).map((id) => [id, readLease(containersDir, id)]));
+  await sweepUnleased({ instance: options.instance, nativePath, containersDir, spawner, held });
   const networks = [...held.values()].flatMap((lease) => lease.network ?? []);
   const network = await NetworkPool.open({
     ...{ instance: options.instance, nativePath, runDir: options.runDir, blobPort: options.blobPort, spawner, onError },
@@ -153,8 +155,8 @@ export class Runtime {
     this.#nudgeCgroups();
     const { scratchPath } = this.#lease(containerId);
     if (scratchPath === undefined) throw new RuntimeError("mount root", `${containerId} has no prepared root`);
-    const root = { dir: files.dir, upperPath: path.join(scratchPath, "u"), scratchPath, rootPath: files.root };
-    await mountRoot({ nativePath: this.#context.nativePath, spawner: this.#context.spawner, root, lowers, uidBase });
+    const { nativePath, spawner } = this.#context;
+    await mountRoot({ nativePath, spawner, scratchPath, rootPath: files.root, lowers, uidBase });
   }
 
   /** After the end: waits for the shim, then removes cgroups, mounts and the folder. Kills the container when it still runs. */
@@ -166,6 +168,7 @@ export class Runtime {
       watch.close();
       this.#watches.delete(containerId);
     }
+    rmSync(this.#files(containerId).lease, { force: true }); // from here on, a process that takes over sweeps it up
     const { scratchPath, ...rest } = this.#lease(containerId);
     const cgroup = containerCgroup(this.#context.instance, containerId);
     if (!removeCgroup(cgroup)) {
@@ -178,6 +181,7 @@ export class Runtime {
 
   /** Starts the command; resolves when it runs. The environment is on disk only until then. */
   async startContainer(request: StartRequest): Promise<{ pid: number; startedAtMs: number }> {
+    writeLease(this.#context.containersDir, request.containerId, this.#lease(request.containerId));
     const started = await startContainer(this.#context, request);
     this.#watches.set(request.containerId, new ShimWatch(this.#context.containersDir, request.containerId));
     return { pid: started.pid, startedAtMs: started.startedAtMs };
@@ -196,9 +200,9 @@ export class Runtime {
     return readExit(exit)?.kind === "exited" ? "exited" : "lost";
   }
 
-  /** Ids of all containers that have a folder. */
-  listContainers(): Promise<string[]> {
-    return listContainerFolders(this.#context.containersDir);
+  /** Ids of the containers that were started and not released, also by an earlier process. */
+  async listContainers(): Promise<string[]> {
+    return leasedContainers(this.#context.containersDir);
   }
 
   /** Settles when the container has ended; never rejects for a container that was started or adopted. */
@@ -285,13 +289,8 @@ export class Runtime {
   }
 
   #keep(containerId: string, lease: Lease): void {
-    if (Object.keys(lease).length > 0) {
-      this.#parts.held.set(containerId, lease);
-      writeLease(this.#context.containersDir, containerId, lease);
-      return;
-    }
-    this.#parts.held.delete(containerId);
-    rmSync(this.#files(containerId).dir, { recursive: true, force: true });
+    if (Object.keys(lease).length > 0) this.#parts.held.set(containerId, lease);
+    else this.#parts.held.delete(containerId);
   }
 }
 
@@ -304,11 +303,6 @@ async function openStateDir({ runDir, nativePath, spawner }: { runDir: string; n
   const { code, stderr } = await spawner.run([nativePath, "scratch-tmpfs", "--target", stateDir, "--bytes", String(64 * 2 ** 20), "--inodes", "65536"]);
   if (code !== 0) throw new RuntimeError("mount runtime state", stderr);
   return stateDir;
-}
-
-async function listContainerFolders(containersDir: string): Promise<string[]> {
-  const entries = await readdir(containersDir);
-  return entries.filter((name) => existsSync(path.join(containersDir, name, "lease.json")));
 }
 
 /** The agent's own hard limit, at most 65,536: without CAP_SYS_RESOURCE a start that asks for more fails. */

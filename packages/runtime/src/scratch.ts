@@ -2,6 +2,7 @@ import { mkdir, open } from "node:fs/promises";
 import path from "node:path";
 import type { Spawner } from "@squall/native/spawner";
 import { RuntimeError } from "./error.ts";
+import { makeLayer } from "./layer.ts";
 import { Refill } from "./refill.ts";
 
 /** What the writable layers of an instance are made with. */
@@ -44,7 +45,7 @@ export class ScratchPool {
     this.#refill.now();
   }
 
-  /** The mount point of an empty file system of the caller's own. */
+  /** The mount point of a file system of the caller's own, with an empty layer in it (layer.ts). */
   async take({ bytes }: { bytes: number }): Promise<string> {
     if (bytes !== defaultScratchBytes) return this.#make(Math.max(bytes, smallestScratchBytes));
     const mountPoint = this.#ready.shift() ?? (await this.#make(bytes));
@@ -72,6 +73,7 @@ export class ScratchPool {
     await makeSparseFile(image, bytes);
     await run(this.#options, "format writable layer", ["/sbin/mkfs.ext4", ...mkfsArguments, "-N", String(Math.ceil(bytes / 16_384)), image]);
     await run(this.#options, "mount writable layer", [nativePath, "scratch-disk", "--image", image, "--target", mountPoint]);
+    makeLayer(mountPoint);
     return mountPoint;
   }
 }

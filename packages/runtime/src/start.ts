@@ -1,4 +1,4 @@
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { initProgram } from "@squall/native/build";
 import type { Spawner } from "@squall/native/spawner";
@@ -47,7 +47,7 @@ export interface StartContext {
 export async function startContainer(context: StartContext, request: StartRequest): Promise<StartedRecord> {
   const files = containerFiles(context.containersDir, request.containerId);
   const cgroup = containerCgroup(context.instance, request.containerId);
-  const etcBinds = await writeEtc(files.etc, request);
+  const etcBinds = writeEtc(files.etc, request);
   const spec = buildOciSpec({
     ...request,
     rootPath: files.root,
@@ -59,13 +59,14 @@ export async function startContainer(context: StartContext, request: StartReques
     limitsSwap: canLimitSwap(),
     openFilesLimit: context.openFilesLimit,
   });
-  await writeFile(files.config, JSON.stringify(spec), { mode: 0o600 });
-  await writeFile(files.shimConfig, shimConfig(context, request.containerId, cgroup), { mode: 0o600 });
+  // written synchronously: a handful of small files takes longer to queue than to write
+  writeFileSync(files.config, JSON.stringify(spec), { mode: 0o600 });
+  writeFileSync(files.shimConfig, shimConfig(context, request.containerId, cgroup), { mode: 0o600 });
   try {
     const { code, ready } = await context.spawner.detach([context.nativePath, "shim", files.dir]);
     if (!ready.startsWith("started ")) throw new RuntimeError("start container", runtimeWords(ready) || `the shim ended with ${code}`);
   } finally {
-    await rm(files.config, { force: true }); // it holds the environment, secrets among it
+    rmSync(files.config, { force: true }); // it holds the environment, secrets among it
   }
   const started = readStarted(files.started);
   if (!started) throw new RuntimeError("start container", "the shim left no started.json");
@@ -79,20 +80,18 @@ function runtimeWords(ready: string): string {
   return quoted === undefined ? words : String(JSON.parse(quoted));
 }
 
-async function writeEtc(dir: string, { hostname, network }: StartRequest): Promise<Bind[]> {
+function writeEtc(dir: string, { hostname, network }: StartRequest): Bind[] {
   const contents = {
     hosts: `127.0.0.1 localhost\n${network.address} ${hostname}\n`,
     hostname: `${hostname}\n`,
     "resolv.conf": `nameserver ${network.hostAddress}\noptions edns0\n`,
   };
-  await mkdir(dir, { recursive: true, mode: 0o711 });
-  return Promise.all(
-    Object.entries(contents).map(async ([name, content]) => {
-      const source = path.join(dir, name);
-      await writeFile(source, content, { mode: 0o644 });
-      return { source, target: `/etc/${name}`, readOnly: true };
-    }),
-  );
+  mkdirSync(dir, { recursive: true, mode: 0o711 });
+  return Object.entries(contents).map(([name, content]) => {
+    const source = path.join(dir, name);
+    writeFileSync(source, content, { mode: 0o644 });
+    return { source, target: `/etc/${name}`, readOnly: true };
+  });
 }
 
 function shimConfig(context: StartContext, containerId: string, cgroup: string): string {
