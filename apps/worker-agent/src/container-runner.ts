@@ -61,7 +61,10 @@ type Limits = Omit<ContainerState, "version" | "meter" | "startedAtMs" | "hasAsk
 
 type KillReason = "stopped" | "inputTimeout" | "cancelled" | "startupTimeout";
 
-const pidsLimit = 1024;
+// A fork of an interpreter costs about one MiB: a fork bomb should meet this limit, which the user's code sees as an error, and not the memory's.
+const memoryPerProcessBytes = 2 << 20;
+const fewestProcesses = 512;
+const mostProcesses = 4096;
 const sharedMemoryBytes = 256 << 20;
 const killAfterInterruptMs = 2_000;
 const logPatienceMs = 60_000;
@@ -241,7 +244,7 @@ export class ContainerRunner {
       binds: plan.binds,
       milliCpu: desired.milliCpu,
       memoryBytes: Number(desired.memoryBytes),
-      pidsLimit,
+      pidsLimit: Math.min(mostProcesses, Math.max(fewestProcesses, Math.floor(Number(desired.memoryBytes) / memoryPerProcessBytes))),
       sharedMemoryBytes,
       devices: plan.devices,
     });
