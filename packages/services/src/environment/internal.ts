@@ -36,6 +36,11 @@ async function ownEnvironment(tx: Transaction, ctx: ServiceContext<never>, appId
   return app && tx.environment.findFirst({ where: { workspaceId: ctx.workspace.id, id: app.environmentId } });
 }
 
+/** What a look-up by id adds to its condition: code in a container reaches objects of its own environment only, people those of the whole workspace. */
+export async function environmentScope(tx: Transaction, ctx: ServiceContext<never>): Promise<{ readonly environmentId?: string }> {
+  return ctx.actor.kind === "container" ? { environmentId: (await findEnvironment(tx, ctx, "")).id } : {};
+}
+
 /** The environment of this id, which a row of the caller's workspace names. */
 export async function findEnvironmentById(tx: Transaction, ctx: ServiceContext<never>, id: string): Promise<Environment> {
   return toEnvironment(await tx.environment.findFirstOrThrow({ where: { workspaceId: ctx.workspace.id, id } }));

@@ -3,7 +3,7 @@ import { asId, type Id, isId, newId } from "@squall/core/ids";
 import type { Transaction } from "@squall/db/database";
 import type { ServiceContext } from "../context.ts";
 import type { Environment } from "../environment/environment.ts";
-import { findEnvironment } from "../environment/internal.ts";
+import { environmentScope } from "../environment/internal.ts";
 import { type SecretValues, sealValues } from "./seal-values.ts";
 import type { Secret } from "./secret.ts";
 
@@ -43,7 +43,7 @@ export async function lockSecret(tx: Transaction, ctx: ServiceContext<never>, se
 
 /** The live secret of this id, inside a container only of its own environment; throws `notFound`. */
 export async function fetchSecret(tx: Transaction, ctx: ServiceContext<never>, secretId: string): Promise<SecretRow> {
-  const scope = ctx.actor.kind === "container" ? { environmentId: (await findEnvironment(tx, ctx, "")).id } : {};
+  const scope = await environmentScope(tx, ctx);
   const [row] = isId("secret", secretId) ? await findSecrets(tx, ctx, { where: { id: secretId, ...scope } }) : [];
   if (!row) throw new ServiceError("notFound", `Secret ${secretId} not found.`);
   return row;
