@@ -2,6 +2,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { ContainerState, ExitReason } from "@squall/protocol/agent";
 import { ContainerArgumentsSchema } from "@squall/protocol/modal";
 import { disconnectApp } from "@squall/services/app/disconnect";
+import { updateScaling } from "@squall/services/function/scaling";
 import { type TestDatabase, testDatabase } from "@squall/testkit/test-database";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { ClusterStack } from "../../test/cluster-stack.ts";
@@ -260,4 +261,17 @@ test("a function that never starts is not started for ever: its waiting inputs f
   clearInterval(crash);
   const [row] = await stack.rows("SELECT count(*)::int AS n FROM container WHERE function_id = $1", [made.functionId]);
   expect(row?.["n"]).toBe(3);
+});
+
+test("a minimum of containers stands without any call, is kept through idleness, and follows its setting", async () => {
+  stack = await ClusterStack.start(database);
+  const worker = stack.worker();
+  const made = await stack.function({ minContainers: 2, scaledownWindowMs: 100 });
+  await stack.running.scalingChanged(made.functionId);
+  await worker.connect();
+  await worker.until(() => worker.containers.size === 2);
+  const settings = { minContainers: 0, maxContainers: undefined, bufferContainers: undefined, scaledownWindowMs: undefined };
+  await updateScaling({ ctx: stack.context(made.workspace), input: { functionId: made.functionId, settings } });
+  await stack.running.scalingChanged(made.functionId);
+  await worker.until(() => worker.containers.size === 0);
 });

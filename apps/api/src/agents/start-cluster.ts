@@ -1,6 +1,7 @@
 /** Ties gateway, cluster and their reconcilers together. The dispatcher is there first; it asks for `agents` when it has something to send. */
 import type { Id } from "@squall/core/ids";
 import { loadCluster } from "@squall/services/cluster/load";
+import { readFunctions } from "@squall/services/cluster/read-functions";
 import type { ServiceDeps } from "@squall/services/context";
 import { type Driven, drive } from "../reconcilers/driver.ts";
 import { placeContainers } from "../reconcilers/place-containers.ts";
@@ -32,6 +33,8 @@ export interface RunningCluster {
   stopApps(): void;
   /** Something changed that placement decides by (an app was published, a minimum was set). */
   place(): void;
+  /** The bounds of a function were changed: reads them again and acts on them. */
+  scalingChanged(functionId: Id<"function">): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -57,9 +60,13 @@ export async function startCluster({ deps, dispatch, logs, workerLeaseMs, caller
   dispatch.onDemand(place);
   for (const one of driven) one.nudge();
 
+  const scalingChanged = async (functionId: Id<"function">) => {
+    for (const spec of await readFunctions({ deps, functionIds: [functionId] })) state.keepFunction(spec);
+    place();
+  };
   const stop = async () => {
     gateway.close();
     await Promise.all(driven.map((one) => one.stop()));
   };
-  return { cluster, gateway, callers, stopApps: stopping.nudge, place, stop };
+  return { cluster, gateway, callers, stopApps: stopping.nudge, place, scalingChanged, stop };
 }

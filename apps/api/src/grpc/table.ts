@@ -17,6 +17,7 @@ import { containerProcedures } from "./container.ts";
 import { environmentProcedures } from "./environment.ts";
 import { functionProcedures } from "./function.ts";
 import { functionCallProcedures } from "./function-call.ts";
+import { functionScalingProcedures } from "./function-scaling.ts";
 import { imageProcedures } from "./image.ts";
 import { inspectProcedures } from "./inspect.ts";
 import { logProcedures } from "./log.ts";
@@ -41,6 +42,7 @@ export function clientTable({ deps, gate, lifecycle, blobUrls, logs }: TableDeps
     imageProcedures(),
     blobProcedures({ ...deps, blobUrls }),
     functionProcedures(),
+    functionScalingProcedures({ lifecycle }),
     appDefinitionProcedures(deps),
     appProcedures({ ...deps, lifecycle }),
     functionCallProcedures(deps),
