@@ -1,8 +1,10 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { access, chmod, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from "../src/embedded/postgres.ts";
 import { migrate } from "../src/migrate.ts";
 import { roleUrl } from "../src/role-url.ts";
@@ -66,6 +68,17 @@ test("a start while another server has the folder waits for it to shut down, and
   server = await startEmbeddedPostgres(options); // asks the old one to go
   await old.stop();
   expect(await query(server.urlFor("owner"), "SELECT 1 AS value")).toEqual([{ value: 1 }]);
+});
+
+test("the server goes when the process that started it is killed", async () => {
+  await server.stop();
+  const script = `import { startEmbeddedPostgres } from ${JSON.stringify(join(import.meta.dirname, "../src/embedded/postgres.ts"))};
+    console.log((await startEmbeddedPostgres(${JSON.stringify(options)})).pid); setInterval(() => {}, 1000);`;
+  const starter = spawn(process.execPath, ["--input-type=module", "--eval", script], { stdio: ["ignore", "pipe", "inherit"] });
+  const [pid] = await once(starter.stdout, "data");
+  starter.kill("SIGKILL");
+  await vi.waitFor(() => expect(() => process.kill(Number(String(pid)), 0)).toThrow(/ESRCH/), { timeout: 15_000 });
+  server = await startEmbeddedPostgres(options);
 });
 
 test("a stop leaves no socket behind", async () => {
