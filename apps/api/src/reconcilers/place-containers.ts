@@ -12,7 +12,6 @@ import type { Reconciler } from "./driver.ts";
 
 const whileBusyMs = 1_000; // idle windows, back-offs and reasons to wait are seen this late at most
 const minimumsEveryMs = 10_000;
-export const announceAfterMs = 1_000;
 
 export interface PlaceContainersOptions {
   readonly deps: Pick<ServiceDeps, "db" | "clock" | "random" | "log">;
@@ -35,7 +34,7 @@ export function placeContainers({ deps, cluster, dispatch, logs }: PlaceContaine
     const plan = decidePlacements(state, demand, deps.clock.monotonic());
     cluster.stopSurplus(plan.stop);
     cluster.start(await applyPlacements({ deps, state, place: plan.place }));
-    for (const { spec, unplaced } of takeUnannounced(state, deps.clock.monotonic(), announceAfterMs)) {
+    for (const { spec, unplaced } of takeUnannounced(state, deps.clock.monotonic())) {
       logs.appendSystemLine(spec.appId, spec.functionId, `${spec.tag} waits: ${unplaced?.what.text ?? ""}`);
     }
     forgetIdle(state, dispatch.demand());

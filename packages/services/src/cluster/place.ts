@@ -17,16 +17,17 @@ export function decidePlacements(state: ClusterState, demand: readonly InputDema
 
 export type ContainerStop = Stop;
 
-/**
- * Functions whose reason to wait should be told to their users now: they have waited for `afterMs` without any container, and were not announced before.
- * Each is returned once until it is placed.
- */
-export function takeUnannounced(state: ClusterState, nowMs: number, afterMs: number): readonly FunctionRecord[] {
+const announceAfterMs = 1_000;
+const announceTransientAfterMs = 5_000; // room is made and workers come back within moments, mostly
+
+/** Functions whose reason to wait should be told to their users now: they have waited a while without any container. Each is returned once until it is placed. */
+export function takeUnannounced(state: ClusterState, nowMs: number): readonly FunctionRecord[] {
   const due: FunctionRecord[] = [];
   const served = new Set([...state.containers.values()].map((container) => container.functionId));
   for (const record of state.functions.values()) {
     const { unplaced } = record;
-    if (unplaced === undefined || unplaced.isAnnounced || nowMs - unplaced.sinceMs < afterMs) continue;
+    if (unplaced === undefined || unplaced.isAnnounced) continue;
+    if (nowMs - unplaced.sinceMs < (unplaced.what.reason === "neverFits" ? announceAfterMs : announceTransientAfterMs)) continue;
     if (unplaced.what.reason === "startsInProgress" || served.has(record.spec.functionId)) continue; // a matter of moments
     unplaced.isAnnounced = true;
     due.push(record);
