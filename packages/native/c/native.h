@@ -42,7 +42,6 @@ int cmd_scratch_disk(int argc, char **argv);
 int cmd_shim(int argc, char **argv);
 int cmd_signal(int argc, char **argv);
 int cmd_kill_cgroup(int argc, char **argv);
-int cmd_cgroup_nudge(int argc, char **argv);
 int cmd_net_host(int argc, char **argv);
 int cmd_net_make(int argc, char **argv);
 int cmd_net_block(int argc, char **argv);

@@ -1,7 +1,6 @@
 // signal --pid PID --start TICKS --cgroup /sq-… --signal N     sends a signal to exactly that process
 // kill-cgroup /sq-INSTANCE[/CONTAINER]                          kills everything in the cgroup and below
-// cgroup-nudge                                                  moves nothing, but makes the next move of a process between cgroups quick
-// The first two refuse whatever does not lie below a cgroup of ours: a recycled pid or a runtime's mistake must never cost a process of the host.
+// Both refuse whatever does not lie below a cgroup of ours: a recycled pid or a runtime's mistake must never cost a process of the host.
 // Exit code 3: there is no such process any more.
 #define _GNU_SOURCE
 #include "native.h"
@@ -83,25 +82,5 @@ int cmd_kill_cgroup(int argc, char **argv) {
   }
   char *path = format_text("/sys/fs/cgroup%s/cgroup.kill", argv[1]);
   if (write_existing(path, "1") && errno != ENOENT) die("kill cgroup %s", argv[1]);
-  return 0;
-}
-
-// The kernel waits for an RCU grace period (some 10 ms) before the first move after a quiet time; further moves within about as long are free. Writing our
-// own pid where it already is starts that wait without changing anything: begun while a root is prepared, it is over when the runtime moves the container.
-// (The mount option favordynmods does the same for good, but for the whole host, and version 1 hierarchies do not take it.)
-int cmd_cgroup_nudge(int argc, char **argv) {
-  (void)argc;
-  (void)argv;
-  char text[8192];
-  if (read_text("/proc/self/cgroup", text, sizeof text) <= 0) die("read own cgroups");
-  for (char *save, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-    char *controllers = strchr(line, ':'), *where = controllers ? strchr(controllers + 1, ':') : NULL;
-    if (!where) continue;
-    bool is_v2 = where == controllers + 1;
-    if (is_v2 != (cgroup_kind() == CGROUP_V2) || (!is_v2 && strncmp(controllers + 1, "freezer", 7))) continue;
-    char *path = format_text("/sys/fs/cgroup/%s%s/cgroup.procs", is_v2 ? "" : "freezer", where + 1);
-    if (write_existing(path, "0")) die("write %s", path);
-    return 0;
-  }
   return 0;
 }

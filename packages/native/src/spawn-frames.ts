@@ -1,7 +1,7 @@
 import type { Readable } from "node:stream";
 
-/** `run` waits for the end of the program, `detach` until it closed its descriptor 3. */
-export type SpawnKind = "run" | "detach";
+/** `run` waits for the end of the program, `detach` until it closed its descriptor 3; `nudge` starts none and is not answered. */
+export type SpawnKind = "run" | "detach" | "nudge";
 
 /** One program to start. Arguments hold no NUL; `stdin` only with `run`. */
 export interface SpawnRequest {
@@ -20,7 +20,7 @@ export interface SpawnAnswer {
   readonly stderr: string;
 }
 
-const kinds: Record<SpawnKind, number> = { run: 1, detach: 2 };
+const kinds: Record<SpawnKind, number> = { run: 1, detach: 2, nudge: 3 };
 const answerHeadBytes = 20;
 
 /** The frame that `squall-native spawn` reads (c/spawn.c says how it is laid out). */

@@ -15,6 +15,8 @@ export interface Spawner {
   run(argv: readonly string[], options?: { stdin?: string }): Promise<Finished>;
   /** Starts a program in a session of its own and resolves with what it wrote to descriptor 3 once it closed that. It outlives the spawner. */
   detach(argv: readonly string[]): Promise<{ pid: number; code: number; ready: string }>;
+  /** Begins the kernel's wait that a move between cgroups needs after a quiet time; costs next to nothing and changes nothing. */
+  nudgeCgroups(): void;
   /** Ends the spawner; detached programs live on. */
   close(): Promise<void>;
 }
@@ -58,6 +60,10 @@ class PipeSpawner implements Spawner {
   async detach(argv: readonly string[]): Promise<{ pid: number; code: number; ready: string }> {
     const answer = await this.#request("detach", argv, "");
     return { pid: answer.pid, code: answer.status, ready: answer.stdout };
+  }
+
+  nudgeCgroups(): void {
+    if (!this.#gone) this.#child.stdin.write(encodeRequest({ id: 0, kind: "nudge", argv: [], stdin: "" }));
   }
 
   async close(): Promise<void> {

@@ -5,6 +5,7 @@ import { type Spawner, startSpawner } from "@squall/native/spawner";
 import { blockOfAddress } from "./addresses.ts";
 import { readUsage, removeCgroup, type Usage } from "./cgroup.ts";
 import { RuntimeError } from "./error.ts";
+import { FilterCache } from "./filter-cache.ts";
 import { type Identities, type Identity, openIdentities } from "./identities.ts";
 import { type Lease, readLease, writeLease } from "./lease.ts";
 import { dropLogs, type LogChunk, readLogs } from "./logs.ts";
@@ -66,7 +67,10 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const identities = await openIdentities({ taken });
   const scratch = new ScratchPool({ nativePath, containersDir, spawner, poolSize: options.scratchPoolSize ?? 4, onError });
   const start = { instance: options.instance, nativePath, containersDir, stateDir, oci, spawner };
-  return new Runtime({ ...start, openFilesLimit: openFilesLimit(), logBytes: options.logBytes ?? 64 * 2 ** 20 }, { network, identities, scratch, held });
+  return new Runtime(
+    { ...start, openFilesLimit: openFilesLimit(), logBytes: options.logBytes ?? 64 * 2 ** 20, filterCache: new FilterCache({ stateDir, oci }) },
+    { network, identities, scratch, held },
+  );
 }
 
 interface Parts {
@@ -267,12 +271,12 @@ export class Runtime {
     return watch;
   }
 
-  /** Begins the kernel's wait before a process may change its cgroup, so that the start that follows need not (c/signal.c says more). */
+  /** Begins the kernel's wait before a process may change its cgroup, so that the start that follows need not (c/spawn.c says more). */
   #nudgeCgroups(): void {
     const now = performance.now();
     if (now - this.#nudgedAt < nudgeLastsMs) return;
     this.#nudgedAt = now;
-    this.#context.spawner.run([this.#context.nativePath, "cgroup-nudge"]).catch(() => {}); // only speed; a spawner that is gone shows elsewhere
+    this.#context.spawner.nudgeCgroups();
   }
 
   async #killCgroup(cgroup: string): Promise<void> {

@@ -4,6 +4,7 @@ import { initProgram } from "@squall/native/build";
 import type { Spawner } from "@squall/native/spawner";
 import { canLimitSwap } from "./cgroup.ts";
 import { RuntimeError } from "./error.ts";
+import type { FilterCache } from "./filter-cache.ts";
 import { containerCgroup, containerFiles } from "./names.ts";
 import type { ContainerNetwork } from "./network.ts";
 import type { OciRuntime } from "./oci-runtime.ts";
@@ -41,6 +42,7 @@ export interface StartContext {
   readonly spawner: Spawner;
   readonly openFilesLimit: number;
   readonly logBytes: number;
+  readonly filterCache: FilterCache;
 }
 
 /** Writes the bundle and starts the shim; resolves once the command runs, rejects with the runtime's words when it does not. */
@@ -60,7 +62,8 @@ export async function startContainer(context: StartContext, request: StartReques
     openFilesLimit: context.openFilesLimit,
   });
   // written synchronously: a handful of small files takes longer to queue than to write
-  writeFileSync(files.config, JSON.stringify(spec), { mode: 0o600 });
+  const annotations = context.filterCache.annotations();
+  writeFileSync(files.config, JSON.stringify({ ...spec, annotations }), { mode: 0o600 });
   writeFileSync(files.shimConfig, shimConfig(context, request.containerId, cgroup), { mode: 0o600 });
   try {
     const { code, ready } = await context.spawner.detach([context.nativePath, "shim", files.dir]);
@@ -68,6 +71,7 @@ export async function startContainer(context: StartContext, request: StartReques
   } finally {
     rmSync(files.config, { force: true }); // it holds the environment, secrets among it
   }
+  context.filterCache.learn(request.containerId);
   const started = readStarted(files.started);
   if (!started) throw new RuntimeError("start container", "the shim left no started.json");
   return started;

@@ -37,6 +37,7 @@ export interface OciDeviceRule {
 export interface OciSpec {
   readonly ociVersion: string;
   readonly hostname: string;
+  readonly annotations?: Readonly<Record<string, string>>;
   readonly root: { readonly path: string; readonly readonly: boolean };
   readonly process: {
     readonly terminal: boolean;
