@@ -20,15 +20,18 @@ async function serveTestDatabase(door: string): Promise<void> {
   const address = start();
   let users = 0;
   let idle: NodeJS.Timeout | undefined;
+  let isStopping = false;
   const leave = () => {
     users--;
     if (users === 0) idle = setTimeout(() => void stop().finally(() => process.exit(0)), idleMs);
   };
   const stop = async () => {
+    isStopping = true;
     server.close();
     await (await address).stop();
   };
   server.on("connection", (socket) => {
+    if (isStopping) return void socket.destroy(); // it looks again, and starts the next server
     users++;
     clearTimeout(idle);
     socket.on("error", () => undefined).once("close", leave);

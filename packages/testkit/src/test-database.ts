@@ -53,7 +53,8 @@ async function findOrStartServer(): Promise<string> {
   let child: ChildProcess | undefined;
   while (performance.now() < deadline) {
     const socket = await tryConnect(`\0${door}`);
-    if (socket) return readAddress(socket);
+    const address = socket && (await readAddress(socket));
+    if (address) return address;
     if (!child || child.exitCode !== null) child = startServer(door);
     await delay(50);
   }
@@ -82,12 +83,18 @@ function tryConnect(path: string): Promise<Socket | undefined> {
   });
 }
 
-async function readAddress(socket: Socket): Promise<string> {
+/** Undefined when the server hangs up: it was about to end. */
+async function readAddress(socket: Socket): Promise<string | undefined> {
   let text = "";
-  for await (const chunk of socket.setEncoding("utf8").iterator({ destroyOnReturn: false })) {
-    text += String(chunk);
-    if (text.includes("\n")) break;
+  try {
+    for await (const chunk of socket.setEncoding("utf8").iterator({ destroyOnReturn: false })) {
+      text += String(chunk);
+      if (text.includes("\n")) break;
+    }
+  } catch {
+    return undefined; // reset: as above
   }
+  if (text === "") return undefined;
   if (!text.startsWith("/")) throw new Error(`the test database did not start: ${text}`);
   socket.unref().resume();
   return text.trim();
