@@ -60,21 +60,27 @@ afterAll(async () => {
 
 async function setUp() {
   const workspace = await testWorkspace(database);
-  const source = { clock, random };
+  const functionId = await addFunction(workspace, workspace.environmentId);
+  const cluster = { whyWaiting: () => reasons, isStarting: () => false, stopApp: async () => {}, stopContainer: async () => {} };
+  const rpc = functionCallProcedures({ calls, dispatch: calls, cluster, signingKey: () => new Uint8Array(32) });
+  return { rpc, call: callOf(workspace), workspace, functionId, containerId: newId("container", source) };
+}
+
+const source = { clock, random };
+
+async function addFunction(workspace: TestWorkspace, environmentId: Id<"environment">): Promise<Id<"function">> {
   const functionId = newId("function", source);
   const appId = newId("app", source);
   await database.owner.query(
     "INSERT INTO app (id, workspace_id, environment_id, description, state, created_at_ms) VALUES ($1, $2, $3, 'test', 'ephemeral', 1)",
-    [appId, workspace.id, workspace.environmentId],
+    [appId, workspace.id, environmentId],
   );
   await database.owner.query(
     `INSERT INTO function (id, workspace_id, environment_id, app_id, tag, state, definition, kind, milli_cpu, memory_bytes, timeout_ms, startup_timeout_ms,
        scaledown_window_ms, definition_id, created_at_ms) VALUES ($1, $2, $3, $4, 'f', 'created', '', 'function', 125, 1, 1, 1, 1, 'de-1', 1)`,
-    [functionId, workspace.id, workspace.environmentId, appId],
+    [functionId, workspace.id, environmentId, appId],
   );
-  const cluster = { whyWaiting: () => reasons, isStarting: () => false, stopApp: async () => {}, stopContainer: async () => {} };
-  const rpc = functionCallProcedures({ calls, dispatch: calls, cluster, signingKey: () => new Uint8Array(32) });
-  return { rpc, call: callOf(workspace), functionId, containerId: newId("container", source) };
+  return functionId;
 }
 
 function callOf(workspace: TestWorkspace): Call {
@@ -188,4 +194,20 @@ test("an entry id that is none is refused", async () => {
   await expect(rpc.functionGetOutputs.run(create(FunctionGetOutputsRequestSchema, { lastEntryId: "x" }), call)).rejects.toMatchObject({
     code: "invalidArgument",
   });
+});
+
+test("code in a container reaches functions and calls of its own environment only", async () => {
+  const { rpc, call, workspace, functionId, containerId } = await setUp();
+  const otherEnvironment = newId("environment", source);
+  await database.owner.query("INSERT INTO environment (id, workspace_id, name, created_at_ms) VALUES ($1, $2, 'dev', 1)", [otherEnvironment, workspace.id]);
+  const foreignId = await addFunction(workspace, otherEnvironment);
+  const map = (id: string) => create(FunctionMapRequestSchema, { functionId: id, functionCallType: FunctionCallType.MAP });
+  const { functionCallId: foreignCall } = await rpc.functionMap.run(map(foreignId), call);
+
+  const actor = { kind: "container", containerId, functionId, appId: newId("app", source) } as const;
+  const inside: Call = { ...call, ctx: { ...call.ctx, actor } };
+  await expect(rpc.functionMap.run(map(functionId), inside)).resolves.toBeDefined();
+  await expect(rpc.functionMap.run(map(foreignId), inside)).rejects.toMatchObject({ code: "notFound" });
+  const outputs = create(FunctionGetOutputsRequestSchema, { functionCallId: foreignCall ?? "", timeout: 0 });
+  await expect(rpc.functionGetOutputs.run(outputs, inside)).rejects.toMatchObject({ code: "notFound" });
 });

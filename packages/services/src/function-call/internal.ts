@@ -11,18 +11,27 @@ import type { CallTarget } from "./call-target.ts";
 /** Accepted inputs of one workspace that have no output yet; more are refused before they are accepted. */
 export const maxUnfinishedInputs = 1_000_000;
 
-/** The function of this id in the caller's workspace. */
+/** The function of this id in the caller's workspace; to a container, in its environment. */
 export async function fetchTarget(ctx: ServiceContext<never>, calls: CallEngine, functionId: string): Promise<CallTarget> {
   const target = isId("function", functionId) ? await calls.targets.get(functionId) : undefined;
-  if (target?.policy.workspaceId !== ctx.workspace.id) throw new ServiceError("notFound", `Function ${functionId} not found.`);
+  if (target?.policy.workspaceId !== ctx.workspace.id || !(await isInReach(ctx, calls, target)))
+    throw new ServiceError("notFound", `Function ${functionId} not found.`);
   return target;
 }
 
-/** The call of this id in the caller's workspace. */
+/** The call of this id in the caller's workspace; to a container, of a function in its environment. */
 export async function fetchCall(ctx: ServiceContext<never>, calls: CallEngine, callId: string): Promise<CallInfo> {
   const info = isId("functionCall", callId) ? await calls.infos.get(callId) : undefined;
-  if (info?.workspaceId !== ctx.workspace.id) throw new ServiceError("notFound", `Function call ${callId} not found.`);
+  const target = info?.workspaceId === ctx.workspace.id ? await calls.targets.get(info.functionId) : undefined;
+  if (info === undefined || target === undefined || !(await isInReach(ctx, calls, target)))
+    throw new ServiceError("notFound", `Function call ${callId} not found.`);
   return info;
+}
+
+/** Code inside a container reaches its own environment only; ids of others are not found. */
+async function isInReach({ actor }: ServiceContext<never>, calls: CallEngine, { environmentId }: CallTarget): Promise<boolean> {
+  if (actor.kind !== "container") return true;
+  return (await calls.targets.get(actor.functionId))?.environmentId === environmentId;
 }
 
 export function refuseStopped(target: CallTarget): void {
