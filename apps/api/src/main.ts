@@ -60,7 +60,8 @@ const door = new PublicDoor({ ...serviceDeps, table: publicTable, blobUrls, onFa
 connections((_, socket) => void door.accept(socket));
 ready();
 log.info({ url: config.publicUrl, rpcs: publicTable.paths.length }, "api is ready");
-for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => void stop(signal));
+let isStopping = false;
+for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void stop(signal));
 
 function running(): RunningCluster {
   if (!lifecycle) throw new Error("the cluster has not been loaded yet");
@@ -72,7 +73,10 @@ function health() {
 }
 
 async function stop(signal: string): Promise<void> {
+  if (isStopping) return;
+  isStopping = true;
   log.info({ signal }, "stopping");
+  process.disconnect?.(); // from now on the keeper keeps new connections for the next of us
   await running().stop();
   await door.close(stopGraceMs);
   await dispatch.close();
