@@ -7,7 +7,7 @@ static const struct {
   const char *name;
   int (*run)(int argc, char **argv);
 } commands[] = {
-    {"agent-cage", cmd_agent_cage}, {"spawn", cmd_spawn},       {"mount-root", cmd_mount_root},     {"unmount", cmd_unmount}, {"protect", cmd_protect},
+    {"agent-cage", cmd_agent_cage}, {"spawn", cmd_spawn},            {"unmount", cmd_unmount}, {"protect", cmd_protect},
     {"scratch-tmpfs", cmd_scratch_tmpfs}, {"scratch-disk", cmd_scratch_disk}, {"shim", cmd_shim}, {"signal", cmd_signal},
     {"kill-cgroup", cmd_kill_cgroup}, {"net-host", cmd_net_host}, {"net-make", cmd_net_make}, {"net-block", cmd_net_block},
     {"net-drop", cmd_net_drop}, {"net-drop-host", cmd_net_drop_host}, {"probe", cmd_probe},

@@ -1,8 +1,4 @@
-// mount-root, unmount, scratch-tmpfs, scratch-disk: the writable root of one container.
-//
-// mount-root --lower DIR [--lower DIR …] --upper DIR --target DIR --base UID
-//   Overlay of read-only lowers and DIR/u (work folder DIR/w), every layer seen through an id-mapped mount 0..65535 -> UID.., attached at target, nodev.
-//   The layers are named by /proc/self/fd, so that no path of the host shows in the container's /proc/mounts. Fails when the result is not writable.
+// The writable root of one container (mount_root, for the shim and the probe), and unmount, protect, scratch-tmpfs, scratch-disk.
 #define _GNU_SOURCE
 #include "native.h"
 #include <errno.h>
@@ -27,10 +23,10 @@
 #include <unistd.h>
 #include "mount.h"
 
-enum { ID_COUNT = 65536, MAX_LOWERS = 16 };
+enum { ID_COUNT = 65536 };
 
 // A user namespace that maps 0..65535 to base…, held by nothing but the returned descriptor.
-int make_user_namespace(unsigned base) {
+static int make_user_namespace(unsigned base) {
   int ready[2];
   if (pipe2(ready, O_CLOEXEC)) die("pipe");
   pid_t child = fork();
@@ -62,7 +58,7 @@ int make_user_namespace(unsigned base) {
 }
 
 // A detached copy of the mount at path, id-mapped, nosuid and nodev.
-int clone_mapped(const char *path, int user_namespace, bool read_only) {
+static int clone_mapped(const char *path, int user_namespace, bool read_only) {
   int fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   if (fd < 0) die("open layer %s", path);
   struct mount_attr attributes = {
@@ -90,7 +86,7 @@ static void set_option(int context, const char *key, const char *value) {
   die("overlay option %s", key);
 }
 
-int mount_overlay(const int *lowers, int lower_count, int upper, unsigned base) {
+static int mount_overlay(const int *lowers, int lower_count, int upper, unsigned base) {
   become_mapped_root(base);
   int context = (int)syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC);
   if (context < 0) die("open overlay");
@@ -119,21 +115,21 @@ int mount_overlay(const int *lowers, int lower_count, int upper, unsigned base) 
   return mounted;
 }
 
-void attach(int mounted, const char *target) {
+static void attach(int mounted, const char *target) {
   if (syscall(SYS_move_mount, mounted, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH)) die("attach at %s", target);
 }
 
-int cmd_mount_root(int argc, char **argv) {
-  unsigned base = (unsigned)strtoul(required_option(argc, argv, "--base"), NULL, 10);
-  const char *upper = required_option(argc, argv, "--upper"), *target = required_option(argc, argv, "--target");
+// See mount.h.
+void mount_root(const char *const *lowers, int lower_count, const char *scratch, const char *target, unsigned base) {
+  int layers[MAX_LOWERS];
   if (base < ID_COUNT) die_plain("refusing id base %u: it overlaps the host's own ids", base);
-  int lowers[MAX_LOWERS], lower_count = 0, user_namespace = make_user_namespace(base);
-  for (int i = 1; i + 1 < argc; i++)
-    if (!strcmp(argv[i], "--lower") && lower_count < MAX_LOWERS) lowers[lower_count++] = clone_mapped(argv[i + 1], user_namespace, true);
-  if (lower_count == 0) die_plain("mount-root needs --lower");
-  attach(mount_overlay(lowers, lower_count, clone_mapped(upper, user_namespace, false), base), target);
-  return 0;
+  if (lower_count < 1 || lower_count > MAX_LOWERS) die_plain("%d layers are not between 1 and %d", lower_count, MAX_LOWERS);
+  int user_namespace = make_user_namespace(base);
+  for (int i = 0; i < lower_count; i++) layers[i] = clone_mapped(lowers[i], user_namespace, true);
+  attach(mount_overlay(layers, lower_count, clone_mapped(scratch, user_namespace, false), base), target);
 }
+
+void try_mapped_mount(const char *path, unsigned base) { close(clone_mapped(path, make_user_namespace(base), false)); }
 
 // unmount PATH…: detaches each; a path that is not a mount point or not there is fine.
 int cmd_unmount(int argc, char **argv) {

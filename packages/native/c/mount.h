@@ -1,9 +1,11 @@
-// The steps of mount-root that `probe` tries out too.
+// The writable root of one container. Both functions die with words when something is refused.
 #pragma once
-#include <stdbool.h>
 
-int make_user_namespace(unsigned base);
-int clone_mapped(const char *path, int user_namespace, bool read_only);
-// Layers are descriptors of clone_mapped; returns a detached, writable overlay.
-int mount_overlay(const int *lowers, int lower_count, int upper, unsigned base);
-void attach(int mounted, const char *target);
+enum { MAX_LOWERS = 16 };
+
+// Overlay of read-only trees (the first on top) and SCRATCH/u (work folder SCRATCH/w), every layer seen through an id-mapped mount 0..65535 -> BASE.., attached
+// at TARGET, nodev. The layers are named by /proc/self/fd, so that no path of the host shows in the container's /proc/mounts. Dies when it is not writable.
+void mount_root(const char *const *lowers, int lower_count, const char *scratch, const char *target, unsigned base);
+
+// Whether the file system at PATH can be seen through an id-mapped mount.
+void try_mapped_mount(const char *path, unsigned base);

@@ -34,7 +34,6 @@ const char *required_option(int argc, char **argv, const char *name);
 
 int cmd_agent_cage(int argc, char **argv);
 int cmd_spawn(int argc, char **argv);
-int cmd_mount_root(int argc, char **argv);
 int cmd_protect(int argc, char **argv);
 int cmd_unmount(int argc, char **argv);
 int cmd_scratch_tmpfs(int argc, char **argv);

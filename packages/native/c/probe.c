@@ -4,7 +4,6 @@
 #include "mount.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/mount.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,23 +18,25 @@ enum { TRIAL_BASE = 1 << 28 };
 
 static const char *trial_dir;
 
-static void try_user_namespace(void) { close(make_user_namespace(TRIAL_BASE)); }
+static void try_user_namespace(void) {
+  if (unshare(CLONE_NEWUSER)) die("new user namespace");
+}
 
 static void try_overlay(void) {
-  char *lower = format_text("%s/lower", trial_dir), *upper = format_text("%s/upper", trial_dir), *root = format_text("%s/root", trial_dir);
+  const char *lower = format_text("%s/lower", trial_dir);
+  char *upper = format_text("%s/upper", trial_dir), *root = format_text("%s/root", trial_dir);
   make_directories(format_text("%s/u", upper), 0755);
   make_directories(format_text("%s/w", upper), 0755);
   make_directories(lower, 0755);
   make_directories(root, 0755);
-  int user_namespace = make_user_namespace(TRIAL_BASE), lower_fd = clone_mapped(lower, user_namespace, true);
-  attach(mount_overlay(&lower_fd, 1, clone_mapped(upper, user_namespace, false), TRIAL_BASE), root);
+  mount_root(&lower, 1, upper, root, TRIAL_BASE);
 }
 
 static void try_mapped_tmpfs(void) {
   char *dir = format_text("%s/tmpfs", trial_dir);
   make_directories(dir, 0755);
   if (mount("probe", dir, "tmpfs", 0, "size=64k")) die("mount tmpfs");
-  close(clone_mapped(dir, make_user_namespace(TRIAL_BASE), false));
+  try_mapped_mount(dir, TRIAL_BASE);
 }
 
 static void try_network_namespace(void) {

@@ -2,6 +2,7 @@
 //
 // Reads DIR/shim.conf, lines `key value`:
 //   id NAME · runtime PATH · runtime-root DIR · cgroup /PATH (parent of the container's leaf `main`) · log-bytes N
+//   lower DIR (up to 16, the first on top) · scratch DIR · id-base N: the root to mount at DIR/root before the start
 // Files it makes in DIR (formats are read by agents of later versions: never change them, only add):
 //   events               fifo; it writes one byte `l` after log bytes and `x` once exit.json stands. End of file there = the shim is gone
 //   pid                  the runtime's pid file
@@ -13,6 +14,7 @@
 //                        name, fsynced, renamed
 // Descriptor 3 is told `started PID TICKS` or `failed WHY`, then closed. Signals but SIGKILL are ignored: a container is ended through its pid 1.
 #define _GNU_SOURCE
+#include "mount.h"
 #include "native.h"
 #include <dirent.h>
 #include <errno.h>
@@ -36,6 +38,10 @@ enum { FRAME_BYTES = 65536, HEADER_BYTES = 13, STATUS_COUNT = 16, READY_FD = 3 }
 static struct {
   char id[128], runtime[512], runtime_root[512], cgroup[512];
   uint64_t log_bytes, segment_bytes;
+  char scratch[512];
+  const char *lowers[MAX_LOWERS];
+  int lower_count;
+  unsigned id_base;
 } config = {.log_bytes = 64 << 20};
 
 static int events_fd;
@@ -51,7 +57,7 @@ static void notify(char event) {
 }
 
 static void read_config(void) {
-  char text[4096];
+  char text[16384];
   if (read_text("shim.conf", text, sizeof text) < 0) die("read shim.conf");
   for (char *save, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
     char *value = strchr(line, ' ');
@@ -61,6 +67,9 @@ static void read_config(void) {
     else if (!strcmp(line, "runtime")) snprintf(config.runtime, sizeof config.runtime, "%s", value);
     else if (!strcmp(line, "runtime-root")) snprintf(config.runtime_root, sizeof config.runtime_root, "%s", value);
     else if (!strcmp(line, "cgroup")) snprintf(config.cgroup, sizeof config.cgroup, "%s", value);
+    else if (!strcmp(line, "scratch")) snprintf(config.scratch, sizeof config.scratch, "%s", value);
+    else if (!strcmp(line, "lower") && config.lower_count < MAX_LOWERS) config.lowers[config.lower_count++] = strdup(value);
+    else if (!strcmp(line, "id-base")) config.id_base = (unsigned)strtoul(value, NULL, 10);
     else if (!strcmp(line, "log-bytes")) config.log_bytes = strtoull(value, NULL, 10);
   }
   config.segment_bytes = config.log_bytes / 16;
@@ -316,6 +325,28 @@ static const char *runtime_words(int err) {
   return *text ? text : "the runtime failed without a word";
 }
 
+// In a child, whose last words are the reason when it fails: here and not in a program of its own, since each program costs the start a millisecond.
+static void mount_container_root(void) {
+  int words[2], status;
+  char reason[1024] = "";
+  if (pipe2(words, O_CLOEXEC)) die("pipe");
+  pid_t child = fork();
+  if (child < 0) die("fork");
+  if (child == 0) {
+    dup2(words[1], 2);
+    mount_root(config.lowers, config.lower_count, config.scratch, "root", config.id_base);
+    _exit(0);
+  }
+  close(words[1]);
+  for (size_t length = 0; length < sizeof reason - 1;) {
+    ssize_t got = read(words[0], reason + length, sizeof reason - 1 - length);
+    if (got <= 0) break;
+    length += (size_t)got;
+  }
+  close(words[0]);
+  if (waitpid(child, &status, 0) != child || status != 0) fail_start(format_text("mount root: %s", reason));
+}
+
 static void ignore_signals(void) {
   signal(SIGTERM, SIG_IGN);
   signal(SIGINT, SIG_IGN);
@@ -359,6 +390,7 @@ int cmd_shim(int argc, char **argv) {
   events_fd = open("events", O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (events_fd < 0) die("open events");
 
+  mount_container_root();
   int in_write, out_write, err_write;
   int in = make_pipe(&in_write), out = make_pipe(&out_write), err = make_pipe(&err_write);
   close(in_write); // stdin is at its end from the start

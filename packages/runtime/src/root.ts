@@ -1,6 +1,5 @@
 import { mkdirSync, rmSync } from "node:fs";
 import type { Spawner } from "@squall/native/spawner";
-import { RuntimeError } from "./error.ts";
 import { inside, layerPath, makeMountPoint } from "./layer.ts";
 import { containerFiles } from "./names.ts";
 import { type ScratchPool, unmount } from "./scratch.ts";
@@ -36,22 +35,6 @@ export async function prepareRoot(options: PrepareRootOptions): Promise<Prepared
   for (const directory of options.directories) mkdirSync(inside(upperPath, directory), { recursive: true, mode: 0o755 });
   for (const file of options.files) makeMountPoint(upperPath, file);
   return { dir: files.dir, upperPath, scratchPath, rootPath: files.root };
-}
-
-/** Mounts image trees (first one on top) and the writable layer at the root, with the container's ids. */
-export async function mountRoot(options: {
-  nativePath: string;
-  spawner: Spawner;
-  scratchPath: string;
-  rootPath: string;
-  lowers: readonly string[];
-  uidBase: number;
-}): Promise<void> {
-  const { nativePath, spawner, scratchPath, rootPath, lowers, uidBase } = options;
-  const layers = lowers.flatMap((lower) => ["--lower", lower]);
-  const argv = [nativePath, "mount-root", ...layers, "--upper", scratchPath, "--target", rootPath, "--base", String(uidBase)];
-  const { code, stderr } = await spawner.run(argv);
-  if (code !== 0) throw new RuntimeError("mount root", stderr);
 }
 
 /** Unmounts root and layer and deletes the container's folder; safe to repeat. */

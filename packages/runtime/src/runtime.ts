@@ -12,11 +12,11 @@ import { dropLogs, type LogChunk, readLogs } from "./logs.ts";
 import { checkInstance, containerCgroup, containerFiles } from "./names.ts";
 import { type ContainerNetwork, NetworkPool } from "./network.ts";
 import { type OciRuntime, openOciRuntime } from "./oci-runtime.ts";
-import { mountRoot, type PreparedRoot, prepareRoot, releaseRoot } from "./root.ts";
+import { type PreparedRoot, prepareRoot, releaseRoot } from "./root.ts";
 import { defaultScratchBytes, ScratchPool } from "./scratch.ts";
 import { readExit, readStarted } from "./shim-files.ts";
 import { type ContainerEnd, ShimWatch } from "./shim-watch.ts";
-import { type StartContext, type StartRequest, startContainer } from "./start.ts";
+import { type RootLayers, type StartContext, type StartRequest, startContainer } from "./start.ts";
 import { leasedContainers, sweepUnleased } from "./sweep.ts";
 
 export type { ContainerEnd, LogChunk, StartRequest, Usage };
@@ -85,6 +85,7 @@ export class Runtime {
   readonly #context: StartContext;
   readonly #parts: Parts;
   readonly #watches = new Map<string, ShimWatch>();
+  readonly #roots = new Map<string, RootLayers>();
   #nudgedAt = Number.NEGATIVE_INFINITY;
 
   constructor(context: StartContext, parts: Parts) {
@@ -153,14 +154,15 @@ export class Runtime {
     return root;
   }
 
-  /** Mounts image trees (the first one on top) below the writable layer, seen with the container's ids. */
+  /**
+   * Says which image trees (the first one on top) lie below the writable layer, seen with the container's ids. The mount itself happens with the start, in the
+   * shim: a program less to wait for. No host write below `upperPath` any more from here on.
+   */
   async mountRoot({ containerId, lowers, uidBase }: { containerId: string; lowers: readonly string[]; uidBase: number }): Promise<void> {
-    const files = containerFiles(this.#context.containersDir, containerId);
     this.#nudgeCgroups();
     const { scratchPath } = this.#lease(containerId);
     if (scratchPath === undefined) throw new RuntimeError("mount root", `${containerId} has no prepared root`);
-    const { nativePath, spawner } = this.#context;
-    await mountRoot({ nativePath, spawner, scratchPath, rootPath: files.root, lowers, uidBase });
+    this.#roots.set(containerId, { lowers, scratchPath, uidBase });
   }
 
   /** After the end: waits for the shim, then removes cgroups, mounts and the folder. Kills the container when it still runs. */
@@ -172,6 +174,7 @@ export class Runtime {
       watch.close();
       this.#watches.delete(containerId);
     }
+    this.#roots.delete(containerId);
     rmSync(this.#files(containerId).lease, { force: true }); // from here on, a process that takes over sweeps it up
     const { scratchPath, ...rest } = this.#lease(containerId);
     const cgroup = containerCgroup(this.#context.instance, containerId);
@@ -186,7 +189,10 @@ export class Runtime {
   /** Starts the command; resolves when it runs. The environment is on disk only until then. */
   async startContainer(request: StartRequest): Promise<{ pid: number; startedAtMs: number }> {
     writeLease(this.#context.containersDir, request.containerId, this.#lease(request.containerId));
-    const started = await startContainer(this.#context, request);
+    const root = this.#roots.get(request.containerId);
+    if (!root) throw new RuntimeError("start container", `${request.containerId} has no root`);
+    this.#roots.delete(request.containerId);
+    const started = await startContainer(this.#context, request, root);
     this.#watches.set(request.containerId, new ShimWatch(this.#context.containersDir, request.containerId));
     return { pid: started.pid, startedAtMs: started.startedAtMs };
   }

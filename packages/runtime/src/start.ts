@@ -45,8 +45,15 @@ export interface StartContext {
   readonly filterCache: FilterCache;
 }
 
+/** What the container's root is made of: image trees, the first one on top, below the layer in `scratchPath`, with ids from `uidBase`. */
+export interface RootLayers {
+  readonly lowers: readonly string[];
+  readonly scratchPath: string;
+  readonly uidBase: number;
+}
+
 /** Writes the bundle and starts the shim; resolves once the command runs, rejects with the runtime's words when it does not. */
-export async function startContainer(context: StartContext, request: StartRequest): Promise<StartedRecord> {
+export async function startContainer(context: StartContext, request: StartRequest, root: RootLayers): Promise<StartedRecord> {
   const files = containerFiles(context.containersDir, request.containerId);
   const cgroup = containerCgroup(context.instance, request.containerId);
   const etcBinds = writeEtc(files.etc, request);
@@ -64,7 +71,7 @@ export async function startContainer(context: StartContext, request: StartReques
   // written synchronously: a handful of small files takes longer to queue than to write
   const annotations = context.filterCache.annotations();
   writeFileSync(files.config, JSON.stringify({ ...spec, annotations }), { mode: 0o600 });
-  writeFileSync(files.shimConfig, shimConfig(context, request.containerId, cgroup), { mode: 0o600 });
+  writeFileSync(files.shimConfig, shimConfig(context, request.containerId, root), { mode: 0o600 });
   try {
     const { code, ready } = await context.spawner.detach([context.nativePath, "shim", files.dir]);
     if (!ready.startsWith("started ")) throw new RuntimeError("start container", runtimeWords(ready) || `the shim ended with ${code}`);
@@ -98,9 +105,16 @@ function writeEtc(dir: string, { hostname, network }: StartRequest): Bind[] {
   });
 }
 
-function shimConfig(context: StartContext, containerId: string, cgroup: string): string {
-  const lines = { id: containerId, runtime: context.oci.path, "runtime-root": context.stateDir, cgroup, "log-bytes": context.logBytes };
-  return Object.entries(lines)
-    .map(([key, value]) => `${key} ${value}\n`)
-    .join("");
+function shimConfig(context: StartContext, containerId: string, { lowers, scratchPath, uidBase }: RootLayers): string {
+  const lines: readonly (readonly [string, string | number])[] = [
+    ["id", containerId],
+    ["runtime", context.oci.path],
+    ["runtime-root", context.stateDir],
+    ["cgroup", containerCgroup(context.instance, containerId)],
+    ["log-bytes", context.logBytes],
+    ["scratch", scratchPath],
+    ["id-base", uidBase],
+    ...lowers.map((lower) => ["lower", lower] as const),
+  ];
+  return lines.map(([key, value]) => `${key} ${value}\n`).join("");
 }

@@ -52,6 +52,11 @@ test("a runtime that cannot start the container is quoted, and nothing is left",
   expect(existsSync(path.join(place.containersDir, "ta-bad"))).toBe(false);
 });
 
+test("a root that cannot be mounted is named", async () => {
+  const job = { containerId: "ta-root", args: shell("true"), lowers: ["/no/such/tree"] };
+  await expect(runToEnd(runtime, job)).rejects.toThrow(/start container: mount root: .*open layer \/no\/such\/tree: No such file or directory/);
+});
+
 test("the environment is on disk only until the command runs", async () => {
   const { dir } = await start(runtime, { containerId: "ta-env", args: shell("echo $SECRET; sleep 60"), env: { SECRET: "planted-secret" } });
   await waitForOutput(runtime, "ta-env", "planted-secret");
