@@ -9,6 +9,7 @@ import { create } from "@bufbuild/protobuf";
 import type { Clock } from "@squall/core/clock";
 import { GrpcServer } from "@squall/grpc/server";
 import { ContainerStopRequestSchema } from "@squall/protocol/agent";
+import { editsForDevices, readCdiSpecs } from "@squall/runtime/devices";
 import type { Logger } from "pino";
 import { adoptContainers } from "./adoption.ts";
 import type { ApiStreams } from "./api-streams.ts";
@@ -23,7 +24,7 @@ import { Containers } from "./containers.ts";
 import { ControlLink } from "./control-link.ts";
 import { startDnsProxy } from "./dns.ts";
 import { FileCache } from "./file-cache.ts";
-import { Cards, devicesHook, noDeviceEdits } from "./hooks/devices.ts";
+import { Cards, devicesHook } from "./hooks/devices.ts";
 import { filesHook } from "./hooks/files.ts";
 import { type Doors, gatewayHook } from "./hooks/gateway.ts";
 import type { ContainerHook } from "./hooks/hook.ts";
@@ -163,7 +164,7 @@ function containerHooks({
 }): ContainerHook[] {
   const cache = new FileCache({ dir: filesDir(config), apiUrl: config.apiUrl, workerToken });
   return [
-    devicesHook(cards, noDeviceEdits),
+    devicesHook(cards, (uuids) => editsForDevices(readCdiSpecs(), uuids)),
     imageHook(imageSources(config.cacheDir)),
     secretsHook(),
     filesHook({ runtime, cache }),

@@ -48,7 +48,7 @@ export class Cards {
   }
 }
 
-export type EditsOf = (uuids: readonly string[]) => Promise<DeviceEdits>;
+export type EditsOf = (uuids: readonly string[]) => DeviceEdits;
 
 /** `editsOf` reads what real cards need from the machine's CDI specification. */
 export function devicesHook(cards: Cards, editsOf: EditsOf): ContainerHook {
@@ -61,15 +61,10 @@ export function devicesHook(cards: Cards, editsOf: EditsOf): ContainerHook {
       const real = claimed.filter((card) => !card.isFake).map((card) => card.uuid);
       environment["NVIDIA_VISIBLE_DEVICES"] = real.length > 0 ? real.join(",") : "void";
       environment["SQUALL_GPU"] = claimed.map((card) => (card.isFake ? `${card.type} (fake)` : card.type)).join(",");
-      if (real.length > 0) devices.push(await editsOf(real));
+      if (real.length > 0) devices.push(editsOf(real));
     },
     async release(containerId) {
       cards.release(containerId);
     },
   };
-}
-
-/** On a machine without a CDI specification a real card cannot be given to a container. */
-export async function noDeviceEdits(uuids: readonly string[]): Promise<DeviceEdits> {
-  throw new Error(`no CDI specification on this worker describes ${uuids.join(", ")}`);
 }
