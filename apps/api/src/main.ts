@@ -22,7 +22,6 @@ import { openLogs } from "./relay/logs.ts";
 import { remember } from "./remember.ts";
 
 const stopGraceMs = 1_000; // the launcher gives us 1.5 s
-const tokenKeptMs = 5_000;
 
 const config = parseConfig(process.env);
 const secrets = readHomeSecrets(config.homeDir);
@@ -40,10 +39,11 @@ lifecycle = await startCluster({ deps: serviceDeps, dispatch, logs });
 const { cluster, gateway } = lifecycle;
 
 const deps: Deps = { ...serviceDeps, dispatch, calls: dispatch, agents: gateway, cluster, logs, publicUrl: config.publicUrl, signingKey };
+const callersKept = { keptMs: 5_000, maxEntries: 10_000, clock }; // a revoked token works that long
 const gate: Gate = {
   deps: serviceDeps,
-  authenticateToken: remember((id, secret) => authenticateToken(serviceDeps, id, secret), { keptMs: tokenKeptMs, maxEntries: 10_000, clock }),
-  authenticateContainer: (containerId, workerId) => findContainerCaller(serviceDeps, { containerId, workerId }),
+  authenticateToken: remember((id, secret) => authenticateToken(serviceDeps, id, secret), callersKept),
+  authenticateContainer: remember((containerId, workerId) => findContainerCaller(serviceDeps, { containerId, workerId }), callersKept),
   authorize: authorizeAccess,
 };
 const blobUrls = new BlobUrls(signingKey("blob-urls"));
