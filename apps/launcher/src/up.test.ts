@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, afterEach, expect, test } from "vitest";
+import { identify } from "./process-identity.ts";
 
 interface ReadyLine {
   readonly server_url: string;
@@ -70,7 +71,7 @@ async function until(what: string, condition: () => boolean | Promise<boolean>):
 
 function alive(pids: Readonly<Record<string, number>>): string[] {
   return Object.entries(pids)
-    .filter(([, pid]) => existsSync(`/proc/${pid}`))
+    .filter(([, pid]) => identify(pid) !== undefined)
     .map(([name]) => name);
 }
 
