@@ -5,7 +5,7 @@ import { startSpawner } from "@squall/native/spawner";
 import { cgroupVersion, removeCgroup } from "./cgroup.ts";
 import { RuntimeError } from "./error.ts";
 import { firewallRemovalScript } from "./firewall.ts";
-import { checkInstance, instanceCgroup, linkPrefix } from "./names.ts";
+import { checkInstance, hostInterfaceName, instanceCgroup, linkPrefix } from "./names.ts";
 
 /** Where an instance keeps its objects. */
 export interface LeftoverOptions {
@@ -30,7 +30,9 @@ export async function removeInstanceLeftovers({ instance, nativePath, runDir, co
     await native("kill-cgroup", instanceCgroup(instance));
     await removeCgroups(instance);
     await native("unmount", ...(await mountPoints([runDir, containersDir])));
-    for (const name of linksOf(instance)) await native("net-drop-host", "--interface", name);
+    // the host's address goes last: as long as it stands no other instance takes our block of addresses
+    const links = linksOf(instance).sort((a, b) => Number(a === hostInterfaceName(instance)) - Number(b === hostInterfaceName(instance)));
+    for (const name of links) await native("net-drop-host", "--interface", name);
     await spawner.run(["nft", "-f", "-"], { stdin: firewallRemovalScript(instance) }); // fails only where there is no nft, and then no table
     await rm(path.join(runDir, "net"), { recursive: true, force: true });
     await rm(path.join(runDir, "oci"), { recursive: true, force: true });

@@ -126,7 +126,8 @@ export class NetworkPool {
     for (const slot of used) this.#freeSlots.splice(this.#freeSlots.indexOf(slot), 1);
   }
 
-  async #make(): Promise<ContainerNetwork> {
+  /** An address that a link of another, ending instance still has is left for later: those links vanish a moment after their namespace. */
+  async #make(triesLeft = 32): Promise<ContainerNetwork> {
     const slot = this.#freeSlots.shift();
     if (slot === undefined) throw new RuntimeError("make network", `all ${slotsPerBlock} container addresses are in use`);
     const { instance, runDir } = this.#options;
@@ -136,6 +137,7 @@ export class NetworkPool {
       await this.#native("make network", ["net-make", ...args, "--netns", network.netnsPath, "--sysfs", network.sysfsPath]);
     } catch (error) {
       await this.release(network).catch(this.#options.onError);
+      if (triesLeft > 1 && error instanceof RuntimeError && error.message.includes("File exists")) return this.#make(triesLeft - 1);
       throw error;
     }
     return network;
