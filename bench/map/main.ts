@@ -8,7 +8,7 @@ import { startControl } from "./control-server.ts";
 
 const rounds = 5;
 const inputs = 1_000;
-const runsPerRound = 3;
+const runsPerRound = 2;
 
 export const benchmark: Benchmark = {
   run: async (say) => {
