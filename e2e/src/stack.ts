@@ -50,12 +50,17 @@ export async function startStack(options: { readonly fakeGpus?: readonly string[
   launcher.stderr.setEncoding("utf8").on("data", (text: string) => {
     log += text;
   });
-  const ready = await readyLine(launcher, () => log);
+  const forget = () => options.home ?? rmSync(home, { recursive: true, force: true });
+  const ready = await readyLine(launcher, () => log).catch((error: unknown) => {
+    launcher.kill("SIGINT");
+    forget();
+    throw error;
+  });
   const stop = async () => {
     const ended = once(launcher, "exit", { signal: AbortSignal.timeout(15_000) });
     launcher.kill("SIGINT");
     await ended;
-    if (!options.home) rmSync(home, { recursive: true, force: true });
+    forget();
     return launcher.exitCode;
   };
   return { ...ready, home, log: () => log, stop, launcher };
