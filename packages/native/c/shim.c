@@ -16,7 +16,7 @@
 #define _GNU_SOURCE
 #include "mount.h"
 #include "native.h"
-#include <dirent.h>
+#include "shim-log.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -28,16 +28,14 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { FRAME_BYTES = 65536, HEADER_BYTES = 13, STATUS_COUNT = 16, READY_FD = 3 };
+enum { FRAME_BYTES = 65536, STATUS_COUNT = 16, READY_FD = 3 };
 
 static struct {
   char id[128], runtime[512], runtime_root[512], cgroup[512];
-  uint64_t log_bytes, segment_bytes;
+  uint64_t log_bytes;
   char scratch[512];
   const char *lowers[MAX_LOWERS];
   int lower_count;
@@ -45,12 +43,6 @@ static struct {
 } config = {.log_bytes = 64 << 20};
 
 static int events_fd;
-
-static uint64_t wall_ms(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static void notify(char event) {
   if (write(events_fd, &event, 1) < 0 && errno != EAGAIN) die("write event");
@@ -72,7 +64,6 @@ static void read_config(void) {
     else if (!strcmp(line, "id-base")) config.id_base = (unsigned)strtoul(value, NULL, 10);
     else if (!strcmp(line, "log-bytes")) config.log_bytes = strtoull(value, NULL, 10);
   }
-  config.segment_bytes = config.log_bytes / 16;
   if (!*config.id || !*config.runtime || !*config.runtime_root || strncmp(config.cgroup, "/sq-", 4)) die_plain("shim.conf is incomplete");
 }
 
@@ -104,77 +95,7 @@ static char *json_string(const char *text) {
   return out;
 }
 
-// ---- log
-
-static struct {
-  int fd;
-  uint64_t offset, segment_start, dropped;
-  char oldest[64];
-} log_state = {.fd = -1};
-
-static void segment_name(char *name, size_t size, uint64_t start) { snprintf(name, size, "log.%020" PRIu64, start); }
-
-// The start offset of the oldest segment that is still there, or the present offset when none is.
-static uint64_t find_oldest_segment(void) {
-  uint64_t oldest = log_state.offset;
-  DIR *dir = opendir(".");
-  for (struct dirent *entry; dir && (entry = readdir(dir));) {
-    uint64_t start;
-    if (sscanf(entry->d_name, "log.%20" SCNu64, &start) == 1 && start < oldest) oldest = start;
-  }
-  if (dir) closedir(dir);
-  segment_name(log_state.oldest, sizeof log_state.oldest, oldest);
-  return oldest;
-}
-
-static void open_segment(void) {
-  char name[64];
-  if (log_state.fd >= 0) close(log_state.fd);
-  segment_name(name, sizeof name, log_state.offset);
-  log_state.fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
-  if (log_state.fd < 0) die("create %s", name);
-  log_state.segment_start = log_state.offset;
-}
-
-static void write_frame(uint8_t stream, const void *bytes, uint32_t length) {
-  if (log_state.fd < 0 || log_state.offset - log_state.segment_start >= config.segment_bytes) open_segment();
-  uint8_t header[HEADER_BYTES];
-  uint64_t now = wall_ms();
-  memcpy(header, &now, 8);
-  header[8] = stream;
-  memcpy(header + 9, &length, 4);
-  struct iovec parts[2] = {{header, HEADER_BYTES}, {(void *)bytes, length}};
-  ssize_t written = writev(log_state.fd, parts, 2);
-  if (written == (ssize_t)(HEADER_BYTES + length)) {
-    log_state.offset += (uint64_t)written;
-    return;
-  }
-  // the disk is full: take a torn frame back and remember what is missing
-  if (written > 0 && ftruncate(log_state.fd, (off_t)(log_state.offset - log_state.segment_start))) die("take back a torn frame");
-  if (stream != 0) log_state.dropped += length;
-}
-
-static void write_mark(void) {
-  uint64_t dropped = log_state.dropped;
-  log_state.dropped = 0;
-  write_frame(0, &dropped, sizeof dropped);
-}
-
-static bool has_room(void) {
-  if (log_state.fd >= 0 && log_state.offset - log_state.segment_start < config.segment_bytes && !log_state.dropped) return true;
-  if (log_state.dropped && *log_state.oldest && !access(log_state.oldest, F_OK)) return false; // nothing was acknowledged since
-  return log_state.offset - find_oldest_segment() + config.segment_bytes <= config.log_bytes;
-}
-
-static void append_log(uint8_t stream, const void *bytes, uint32_t length) {
-  if (!has_room()) {
-    log_state.dropped += length;
-    return;
-  }
-  if (log_state.dropped) write_mark();
-  write_frame(stream, bytes, length);
-  notify('l');
-}
+// ---- pipes
 
 // Reads one piece. Returns whether there may be more now; closes the pipe at its end.
 static bool drain_once(int *pipe_fd, uint8_t stream) {
@@ -182,7 +103,7 @@ static bool drain_once(int *pipe_fd, uint8_t stream) {
   if (*pipe_fd < 0) return false;
   ssize_t got = read(*pipe_fd, buffer, sizeof buffer);
   if (got > 0) {
-    append_log(stream, buffer, (uint32_t)got);
+    if (log_append(stream, buffer, (uint32_t)got)) notify('l');
     return true;
   }
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
@@ -382,6 +303,7 @@ int cmd_shim(int argc, char **argv) {
   if (chdir(argv[1])) die("enter %s", argv[1]);
   umask(077);
   read_config();
+  log_open(config.log_bytes);
   ignore_signals();
   fcntl(READY_FD, F_SETFD, FD_CLOEXEC);
   if (prctl(PR_SET_CHILD_SUBREAPER, 1)) die("become subreaper");
@@ -414,7 +336,7 @@ int cmd_shim(int argc, char **argv) {
   while (!take_status(container, &status)) wait_for_events(signals, &out, &err);
   while (drain_once(&out, 1) || drain_once(&err, 2)) { // its pid namespace is gone, so nothing writes any more
   }
-  if (log_state.dropped) write_mark();
+  log_close();
   write_exit(status);
   notify('x');
   runtime_delete();

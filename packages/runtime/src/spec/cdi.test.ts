@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect, test } from "vitest";
@@ -23,7 +23,11 @@ const specification = {
 function specsOf(value: unknown) {
   const dir = mkdtempSync(path.join(tmpdir(), "squall-cdi-"));
   writeFileSync(path.join(dir, "nvidia.json"), JSON.stringify(value));
-  return readCdiSpecs([dir, path.join(dir, "absent")]);
+  try {
+    return readCdiSpecs([dir, path.join(dir, "absent")]);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
 }
 
 test("a device brings its node, its kind's nodes and files, and no hook", () => {
