@@ -50,7 +50,7 @@ class ServerStreamCall implements CallInfo {
   readonly #deadlineAt: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #aborter: AbortController | undefined;
-  #abortReason: GrpcError | undefined;
+  #abortReason: (() => GrpcError) | undefined;
   #responseHeaders: Record<string, string> | undefined;
   #trailers: Record<string, string> | undefined;
   #status: Readonly<Record<string, string>> = okTrailers;
@@ -61,7 +61,7 @@ class ServerStreamCall implements CallInfo {
     this.headers = asStrings(headers);
     this.path = headers[":path"] ?? "";
     this.peer = options.peer;
-    stream.on("close", () => this.#abort(new GrpcError(statusCode.cancelled, "the caller went away")));
+    stream.on("close", () => this.#abort(callerGone));
     const timeoutMs = parseTimeout(this.headers["grpc-timeout"]);
     if (timeoutMs === undefined) return;
     this.#deadlineAt = performance.now() + timeoutMs;
@@ -71,7 +71,7 @@ class ServerStreamCall implements CallInfo {
   get signal(): AbortSignal {
     if (!this.#aborter) {
       this.#aborter = new AbortController();
-      if (this.#abortReason) this.#aborter.abort(this.#abortReason);
+      if (this.#abortReason) this.#aborter.abort(this.#abortReason());
     }
     return this.#aborter.signal;
   }
@@ -133,7 +133,7 @@ class ServerStreamCall implements CallInfo {
         for (let message = reader.next(); message; message = reader.next()) yield parse(method, message);
       }
     } catch (error) {
-      throw this.#abortReason ?? error;
+      throw this.#abortReason?.() ?? error;
     }
     if (reader.isMidMessage) throw malformed("the last message is not whole");
   }
@@ -190,14 +190,16 @@ class ServerStreamCall implements CallInfo {
 
   #timedOut(): void {
     const error = new GrpcError(statusCode.deadlineExceeded, "the deadline of the call has passed");
-    this.#abort(error);
+    this.#abort(() => error);
     this.#fail(error);
   }
 
-  #abort(reason: GrpcError): void {
+  /** The reason is made when somebody looks: every stream closes, and an error with its stack costs more than most handlers. */
+  #abort(reason: () => GrpcError): void {
     clearTimeout(this.#timer);
-    this.#abortReason ??= reason;
-    this.#aborter?.abort(this.#abortReason);
+    if (this.#abortReason) return;
+    this.#abortReason = reason;
+    this.#aborter?.abort(reason());
   }
 
   #drained(): Promise<void> {
@@ -229,4 +231,8 @@ function malformed(what: string, cause?: unknown): GrpcError {
 // Node joins repeated request headers to one string, except set-cookie, which no request has.
 function asStrings(headers: IncomingHttpHeaders): CallInfo["headers"] {
   return headers as Record<string, string | undefined>;
+}
+
+function callerGone(): GrpcError {
+  return new GrpcError(statusCode.cancelled, "the caller went away");
 }
