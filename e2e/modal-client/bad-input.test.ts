@@ -1,6 +1,4 @@
 /** Bad input gets a clear error that names the object and the next step; nothing hangs. */
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
 import { Channel } from "@squall/grpc/client";
 import { defaultMaxMessageBytes } from "@squall/grpc/framing";
 import { statusCode } from "@squall/grpc/handler";
@@ -10,7 +8,6 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { modal, startPython } from "../src/modal-cli.ts";
 import { type ReadyLine, sharedStack } from "../src/stack.ts";
 
-const run = promisify(execFile);
 let stack: ReadyLine;
 beforeAll(() => {
   stack = sharedStack();
@@ -86,10 +83,11 @@ describe("bad input", { timeout: 120_000 }, () => {
 
   test("the same procedures answer JSON over HTTP/1.1", async () => {
     const url = `${stack.server_url}/modal.client.ModalClient/WorkspaceNameLookup`;
-    const token = ["-H", `x-modal-token-id: ${stack.token_id}`, "-H", `x-modal-token-secret: ${stack.token_secret}`];
-    const { stdout } = await run("curl", ["-s", "-X", "POST", "-H", "content-type: application/json", ...token, "-d", "{}", url]);
-    expect(JSON.parse(stdout)).toMatchObject({ workspaceName: expect.any(String) });
-    const refused = await run("curl", ["-s", "-X", "POST", "-H", "content-type: application/json", "-d", "{}", url]);
-    expect(JSON.parse(refused.stdout)).toMatchObject({ code: "unauthenticated" });
+    const post = (headers: Readonly<Record<string, string>>) =>
+      fetch(url, { method: "POST", headers: { "content-type": "application/json", ...headers }, body: "{}" });
+    const answer = await post({ "x-modal-token-id": stack.token_id, "x-modal-token-secret": stack.token_secret });
+    expect(await answer.json()).toMatchObject({ workspaceName: expect.any(String) });
+    const refused = await post({});
+    expect(await refused.json()).toMatchObject({ code: "unauthenticated" });
   });
 });
