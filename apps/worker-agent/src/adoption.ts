@@ -8,7 +8,7 @@ import { isId } from "@squall/core/ids";
 import type { Logger } from "pino";
 import { readState } from "./container-state.ts";
 import type { Containers } from "./containers.ts";
-import { doorName } from "./hooks/gateway.ts";
+import { containerOfDoor, doorName } from "./hooks/gateway.ts";
 import { type ContainerHook, releaseAll } from "./hooks/hook.ts";
 import type { RuntimePort } from "./runtime-port.ts";
 
@@ -19,6 +19,7 @@ export interface AdoptionOptions {
   readonly containersDir: string;
   /** Doors that the keeper holds for us. */
   readonly openDoors: readonly string[];
+  readonly closeDoor: (name: string) => Promise<void>;
   readonly attach: (containerId: string) => void;
   readonly log: Logger;
 }
@@ -47,7 +48,16 @@ export async function adoptContainers(options: AdoptionOptions): Promise<number>
       runner.stop({ graceful: false, reason: "its socket was lost with the agent's keeper" });
     adopted += 1;
   }
+  await closeOrphanedDoors(options);
   return adopted;
+}
+
+/** An agent that was killed between opening a container's door and claiming its lease leaves the door with the keeper. */
+async function closeOrphanedDoors({ openDoors, containers, closeDoor }: AdoptionOptions): Promise<void> {
+  for (const door of openDoors) {
+    const containerId = containerOfDoor(door);
+    if (containerId !== undefined && !containers.find(containerId)) await closeDoor(door);
+  }
 }
 
 /** Folders of containers that were killed before they had anything: no mount, no process, no network. */

@@ -132,7 +132,16 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
     log,
   });
   const attach = (containerId: string) => containerDoors.attach(containerId);
-  const adopted = await adoptContainers({ runtime, containers, hooks, containersDir: containersDir(config), openDoors, attach, log });
+  const adopted = await adoptContainers({
+    runtime,
+    containers,
+    hooks,
+    containersDir: containersDir(config),
+    openDoors,
+    closeDoor: options.doors.closeDoor,
+    attach,
+    log,
+  });
   if (adopted > 0) log.info({ containers: adopted }, "took over the containers of an earlier agent");
 
   return {
