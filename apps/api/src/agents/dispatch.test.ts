@@ -222,6 +222,27 @@ test("large arguments and results pass through objects, byte for byte", async ()
   expect(outputs.map(({ result }) => decodeResult(result).exception)).toEqual([text]);
 });
 
+test("a container's end does not overtake its large output, nor a small one behind another's large one", async () => {
+  const agents = new FakeAgents();
+  const calls = await start(agents);
+  const { workspace, functionId } = await workspaceWithFunction();
+  const [large, small] = [newContainer(), newContainer()];
+  const submitted = [];
+  for (const containerId of [large, small]) {
+    calls.inputsRequested(containerId, functionId, 1, 1n);
+    submitted.push(await submitCall({ ctx: contextOf(workspace), input: unary(functionId, bytes("x")), calls }));
+  }
+  const arrivals = agents.sent.map(({ containerId, inputs: [delivery] }) => {
+    if (delivery === undefined) throw new Error("nothing was given out");
+    return calls.outputsArrived([success(delivery, containerId, containerId === large ? "y".repeat(200_000) : "fine")]);
+  });
+  const ends = [large, small].map((containerId) => calls.containerEnded(containerId, functionId, { reason: "stopped", code: 0, message: "" }));
+  await Promise.all([...arrivals, ...ends]);
+  for (const { callId } of submitted) expect((await read(calls, workspace, callId)).outputs).toHaveLength(1);
+  const { rows } = await database.owner.query("SELECT outcome FROM attempt WHERE input_id = ANY($1)", [submitted.map(({ inputs }) => inputs[0]?.inputId)]);
+  expect(rows.map(({ outcome }) => outcome)).toEqual(["success", "success"]);
+});
+
 test("chunks of a generator are read in order and are all there before the output", async () => {
   const agents = new FakeAgents();
   const calls = await start(agents);

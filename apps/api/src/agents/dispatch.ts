@@ -161,12 +161,15 @@ export class Dispatcher implements DispatchPort, CallEngine {
   async initFailed(containerId: Id<"container">, functionId: Id<"function">, result: Uint8Array): Promise<void> {
     const createdAtMs = this.#options.deps.clock.now();
     const { bytes } = readResult(result);
-    this.#step({ type: "initFailed", atMs: this.#nowMs, containerId, functionId, result: { bytes, dataFormat: 0, startedAtMs: createdAtMs, createdAtMs } });
+    const outcome = { bytes, dataFormat: 0, startedAtMs: createdAtMs, createdAtMs };
+    await this.#largeBytes.inOrder([], () => this.#step({ type: "initFailed", atMs: this.#nowMs, containerId, functionId, result: outcome }));
     await this.journal.barrier();
   }
 
   async containerEnded(containerId: Id<"container">, functionId: Id<"function">, exit: ContainerExit): Promise<void> {
-    this.#step({ type: "containerEnded", atMs: this.#nowMs, containerId, functionId, reason: exit.reason, text: describeExit(exit) });
+    const text = describeExit(exit);
+    // Outputs that came before it may still be on their way into objects: an end must not overtake them, or their inputs would run again.
+    await this.#largeBytes.inOrder([], () => this.#step({ type: "containerEnded", atMs: this.#nowMs, containerId, functionId, reason: exit.reason, text }));
     await this.journal.barrier();
   }
 
