@@ -105,3 +105,24 @@ test("a stream without an open session is refused", async () => {
     await expect(open(first).next()).rejects.toMatchObject({ code: statusCode.unauthenticated });
   }
 });
+
+test("a worker that breaks off while it is being answered ends the stream and nothing else", async () => {
+  const broken = Promise.withResolvers<void>();
+  async function* frames() {
+    yield create(CallFrameSchema, { frame: { case: "session", value: "session-1" } });
+    yield create(CallFrameSchema, { callId: 1n, frame: { case: "open", value: create(CallOpenSchema, { containerId, path: "/nothing" }) } });
+    await broken.promise;
+    throw new Error("the connection was reset");
+  }
+  const options = { table, sessionOf: () => ({ workerId }), onFault: ({ error }: { error: unknown }) => faults.push(error) };
+  const answers = serveCalls(frames(), { signal: new AbortController().signal }, options)[Symbol.asyncIterator]();
+  expect((await answers.next()).done).toBe(false);
+  const unhandled: unknown[] = [];
+  const note = (error: unknown) => unhandled.push(error);
+  process.on("unhandledRejection", note);
+  await answers.return?.();
+  broken.resolve();
+  await new Promise((resolve) => setImmediate(resolve)); // rejections are told at the end of a turn
+  process.off("unhandledRejection", note);
+  expect(unhandled).toEqual([]);
+});

@@ -34,6 +34,7 @@ export async function* serveCalls(frames: AsyncIterable<CallFrame>, info: Pick<C
   if (!session) throw new GrpcError(statusCode.unauthenticated, "the first frame names a session of a link that is open");
   const calls = new Calls(session.workerId, options);
   const reading = calls.readAll(iterator);
+  reading.catch(() => {}); // awaited below, unless the reader of the answers went first: then nobody is left to be told
   info.signal.addEventListener("abort", () => calls.end(), { once: true });
   try {
     yield* calls.answers;
