@@ -69,6 +69,7 @@ export class ContainerInputs implements GatewayContainer {
   }
 
   async send(item: OutboxItem): Promise<void> {
+    if (item.kind === "dataChunks") return await this.#options.outbox.addStored(item);
     await this.#options.outbox.add(item);
     if (item.kind !== "output" || !item.output.attempt) return;
     this.#finish(item.output.attempt.inputId);

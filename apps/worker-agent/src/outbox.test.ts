@@ -54,6 +54,24 @@ describe("outbox", () => {
     expect(box.holds("ta-1")).toBe(false);
   });
 
+  test("chunks can be awaited until they are stored, over a lost session too", async () => {
+    const box = new Outbox();
+    box.connect(() => {});
+    let isStored = false;
+    await box.add(output("in-1"));
+    const stored = box.addStored(chunks("in-2")).then(() => {
+      isStored = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    box.acknowledge(1n);
+    box.disconnect();
+    box.connect(() => {});
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isStored).toBe(false);
+    box.acknowledge(1n);
+    await stored;
+  });
+
   test("a container whose part is full waits until something of it is stored, others do not", async () => {
     const box = new Outbox();
     box.connect(() => {});

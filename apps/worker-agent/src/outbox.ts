@@ -3,8 +3,9 @@
  *
  * A container is answered as soon as its output is in here, not when the control plane has stored it: its next input then need not wait for a
  * commit, and a control plane that is away for a minute stops no container that still has work. The price: an agent that is killed between the
- * two loses the output, its input is redelivered (at least once, as promised). The box is bounded in bytes, for each container and in all; a full one makes `add` wait, and with
- * it the container.
+ * two loses the output, its input is redelivered (at least once, as promised). Chunks of a generator have no such way back, since its input goes on:
+ * they are answered when they are stored (`addStored`), and the container sends them again when the agent is killed before. The box is bounded in
+ * bytes, for each container and in all; a full one makes `add` wait, and with it the container.
  *
  * Sequence numbers belong to one link session: `connect` numbers and sends everything again from 1.
  */
@@ -21,6 +22,7 @@ interface Entry {
   readonly sizeBytes: number;
   /** 0 while unsent in the present session. */
   sequence: bigint;
+  readonly acknowledged: (() => void) | undefined;
 }
 
 const maxBytes = 256 << 20;
@@ -41,12 +43,19 @@ export class Outbox {
   #roomWaiters: (() => void)[] = [];
 
   /** Resolves when the item is kept; waits while the box, or the container's part of it, is full. Items are sent in the order of the calls that resolved. */
-  async add(item: OutboxItem): Promise<void> {
+  async add(item: OutboxItem, acknowledged?: () => void): Promise<void> {
     while (this.#bytes > maxBytes || this.#bytesOf(item.containerId) > maxContainerBytes) await new Promise<void>((resolve) => this.#roomWaiters.push(resolve));
     const sizeBytes = itemBytes(item);
-    this.#entries.push({ item, sizeBytes, sequence: 0n });
+    this.#entries.push({ item, sizeBytes, sequence: 0n, acknowledged });
     this.#count(item.containerId, sizeBytes);
     this.#scheduleFlush();
+  }
+
+  /** As `add`, but resolves when the control plane has stored the item: for what could not be had again. */
+  async addStored(item: OutboxItem): Promise<void> {
+    const stored = Promise.withResolvers<void>();
+    await this.add(item, stored.resolve);
+    await stored.promise;
   }
 
   /** A new link session: everything unacknowledged goes out again, at once, before anything else that the caller sends after this. */
@@ -69,7 +78,7 @@ export class Outbox {
       count++;
     }
     if (count === 0) return;
-    this.#entries.splice(0, count);
+    for (const { acknowledged } of this.#entries.splice(0, count)) acknowledged?.();
     for (const resolve of this.#roomWaiters.splice(0)) resolve();
   }
 

@@ -27,7 +27,7 @@ export interface GatewayContainer {
   readonly containerId: string;
   readonly maxConcurrentInputs: number;
   readonly broker: InputBroker;
-  /** Waits while the outbox is full. */
+  /** Waits while the outbox is full; for a generator's chunks until the control plane has stored them. */
   send(item: OutboxItem): Promise<void>;
   saidHello(): void;
   askedForInputs(): void;
