@@ -184,6 +184,25 @@ test("after a restart what runs is adopted, what waits is given out, and results
   expect(outputs.map(({ result }) => decodeResult(result).exception)).toEqual(["fine"]);
 });
 
+test("nothing that the process before has sent is stored after the backlog was read", async () => {
+  const { workspace, functionId, appId } = await workspaceWithFunction();
+  const killed = await database.db.connectEngine();
+  killed.on("error", () => {}); // it is ended from outside
+  await killed.query("SELECT set_config('application_name', 'squall journal', false)");
+  const callId = newId("functionCall", source);
+  const late = killed.query(
+    `INSERT INTO function_call (id, workspace_id, function_id, app_id, kind, invocation, created_at_ms, inputs_finished)
+     SELECT $1, $2, $3, $4, 'unary', 4, 1, true FROM (SELECT pg_sleep(30)) AS slow`,
+    [callId, workspace.id, functionId, appId],
+  );
+  const outcome = late.then(
+    () => "stored",
+    () => "refused",
+  );
+  await start(new FakeAgents());
+  expect(await outcome).toBe("refused");
+});
+
 test("an input whose container is lost goes to another with a new retry count, and the late result is refused", async () => {
   const agents = new FakeAgents();
   const calls = await start(agents);

@@ -12,7 +12,7 @@ import type { CallEngine, SubmittedInputWithPayload } from "@squall/services/fun
 import { CallInfos } from "@squall/services/function-call/call-info";
 import { type CallTarget, CallTargets } from "@squall/services/function-call/call-target";
 import { OutputLog } from "@squall/services/function-call/output-log";
-import { loadUnfinished, takeShard } from "@squall/services/input/load-unfinished";
+import { endOlderJournals, journalApplication, loadUnfinished, takeShard } from "@squall/services/input/load-unfinished";
 import { Payloads } from "@squall/services/input/payloads";
 import { Journal } from "@squall/services/journal/journal";
 import { LargeBytes } from "@squall/services/journal/large-bytes";
@@ -40,6 +40,7 @@ const maxTimerMs = 2 ** 31 - 1; // what setTimeout takes
 /** Takes the shard, loads the backlog and is ready for workers and callers when it resolves. */
 export async function startDispatcher(options: DispatcherOptions): Promise<Dispatcher> {
   const epoch = await takeShard(options.deps.db.engine, options.owner);
+  await endOlderJournals(options.deps.db.engine);
   const dispatcher = new Dispatcher(options, epoch);
   await dispatcher.recover(options.leaseMs ?? defaultLeaseMs);
   return dispatcher;
@@ -294,6 +295,7 @@ async function connectJournal({ db, log }: Pick<ServiceDeps, "db" | "log">): Pro
   const connection = await db.connectEngine();
   // The journal learns of a loss from its next statement; here it is only kept from ending the process.
   connection.on("error", (error) => log.warn({ err: error }, "the journal's connection was lost"));
+  await connection.query("SELECT set_config('application_name', $1, false)", [journalApplication]);
   return connection;
 }
 

@@ -101,3 +101,18 @@ export async function takeShard(sql: Sql, owner: string): Promise<number> {
   if (row === undefined) throw new Error("the shard row was not returned");
   return numberOf(row, "epoch");
 }
+
+/** What journals call their connections, so that their successor finds them. */
+export const journalApplication = "squall journal";
+const journalEndsWithinMs = 5_000;
+
+/**
+ * Ends connections of the journal of a process before us. A statement that it sent may still be under way although the process is gone: committed
+ * after the backlog was read, its inputs would wait until the next restart.
+ */
+export async function endOlderJournals(sql: Sql): Promise<void> {
+  await sql.query({
+    text: `SELECT pg_terminate_backend(pid, $2) FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database() AND usename = current_user`,
+    values: [journalApplication, journalEndsWithinMs],
+  });
+}
