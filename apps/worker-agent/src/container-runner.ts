@@ -68,7 +68,8 @@ const mostProcesses = 4096;
 const sharedMemoryBytes = 256 << 20;
 const killAfterInterruptMs = 2_000;
 const logPatienceMs = 60_000;
-const command = ["python", "-u", "-m", "modal._container_entrypoint"];
+// Of the client bundle: starts modal._container_entrypoint.
+const command = ["python", "-u", "-m", "_squall_start"];
 
 export class ContainerRunner {
   readonly containerId: string;

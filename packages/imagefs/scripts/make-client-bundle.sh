@@ -3,7 +3,7 @@
 # Runs as root in a mount namespace of its own (see src/client-bundle.ts).
 #   WORK            folder of this build; pkg/ and deps/ are made in it
 #   CLIENT_VERSION, BUILDER_VERSION, PYTHON_SERIES, TOOLCHAIN_PYTHON, TREE (root file system of the image)
-#   FILES           folder with sitecustomize.py and evaluate-pins.py
+#   FILES           folder with sitecustomize.py, _squall_start.py and evaluate-pins.py
 set -eu
 umask 022
 abi=cp$(echo "$PYTHON_SERIES" | tr -d .)
@@ -20,7 +20,7 @@ pins=$WORK/pkg/modal/builder/$BUILDER_VERSION.txt
 $install --target "$WORK/pkg" --upgrade -r "$WORK/client-pins.txt"
 $install --target "$WORK/deps" -r "$WORK/pins.txt"
 rm -rf "$WORK/pkg/bin" "$WORK/deps/bin" "$WORK/pkg/modal_docs" "$WORK"/pkg/*.dist-info
-cp "$FILES/sitecustomize.py" "$WORK/pkg/sitecustomize.py"
+cp "$FILES/sitecustomize.py" "$FILES/_squall_start.py" "$WORK/pkg/"
 
 # Unchecked-hash bytecode is valid whatever the time stamps of the bind mount say: no container compiles the client again.
 mount -t tmpfs tmpfs "$TREE/mnt"

@@ -14,7 +14,7 @@ import { createRootSource } from "./root-source.ts";
 
 const run = promisify(execFile);
 const scripts = join(import.meta.dirname, "../scripts");
-const recipe = ["make-client-bundle.sh", "evaluate-pins.py", "sitecustomize.py"];
+const recipe = ["make-client-bundle.sh", "evaluate-pins.py", "sitecustomize.py", "_squall_start.py"];
 
 export interface ClientBundle {
   /** To be mounted read-only at /pkg. */
