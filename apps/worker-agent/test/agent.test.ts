@@ -136,6 +136,7 @@ describe("agent", () => {
     const containerId = worker.start({ functionName: "sleep", desired: { maxConcurrentInputs: 1 } });
     await worker.ready(containerId);
     const inputId = worker.give(containerId, 600);
+    await worker.plane.until(() => worker.plane.log(containerId).includes("sleeping")); // the client overlooks a cancellation of what it has not begun
     const attempt = create(AttemptSchema, { inputId, epoch: 1n, counter: 1n });
     worker.plane.send(
       create(ControlMessageSchema, { message: { case: "cancel", value: { containerId, attempts: [attempt], terminateContainer: false } } }).message,
