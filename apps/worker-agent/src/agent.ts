@@ -66,6 +66,8 @@ export interface Agent {
 const agentVersion = "0.1.0";
 // What is printed in a container's last moments should arrive, but Ctrl-C must not take long.
 const lastLogsMs = 1_000;
+// Half of what a message to the control plane may have: it travels inside one, and one that is refused there ends the stream of all containers.
+const maxContainerMessageBytes = 64 << 20;
 
 export async function openAgent(options: AgentOptions): Promise<Agent> {
   const { config, runtime, streams, openDoors, clock, log } = options;
@@ -91,6 +93,7 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
   const server = new GrpcServer({
     table,
     maxStreamsPerConnection: 256,
+    maxMessageBytes: maxContainerMessageBytes,
     onFault: ({ error, info }) => log.error({ err: error, path: info.path }, "container gateway"),
   });
   const containerDoors = new ContainerDoors(server);

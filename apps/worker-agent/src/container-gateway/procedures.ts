@@ -43,6 +43,8 @@ export interface GatewayContainer {
 
 // The runtime beats every 15 s and gives an attempt 15.1 s; while no beat is open a cancellation has to wait.
 const heartbeatHoldMs = 14_000;
+// Stored as a 16-bit number.
+const maxDataFormat = 32_767;
 
 type LocalProcedure =
   | "containerHello"
@@ -121,8 +123,14 @@ function inputItem(input: Input) {
   });
 }
 
+/** A time as a container tells it, at most some 285,000 years: what does not fit the wire would take the outputs of other containers with it. */
+function millisecondsOf(seconds: number): bigint {
+  return BigInt(Math.min(Number.MAX_SAFE_INTEGER, Math.max(0, Math.round(seconds * 1000) || 0)));
+}
+
 /** An output of an input that timed out, was cancelled or was given to somebody else since is dropped: it was answered already. */
 async function putOutput(container: GatewayContainer, item: FunctionPutOutputsItem): Promise<void> {
+  if (item.dataFormat < 0 || item.dataFormat > maxDataFormat) throw new GrpcError(statusCode.invalidArgument, `no data format ${item.dataFormat}`);
   container.answered(item.inputId);
   const input = container.broker.find(item.inputId, item.retryCount);
   if (!input || !item.result) return;
@@ -131,8 +139,8 @@ async function putOutput(container: GatewayContainer, item: FunctionPutOutputsIt
     attempt: input.attempt,
     result: toBinary(GenericResultSchema, worded(item.result)),
     dataFormat: item.dataFormat,
-    startedAtMs: BigInt(Math.round(item.inputStartedAt * 1000)),
-    createdAtMs: BigInt(Math.round(item.outputCreatedAt * 1000)),
+    startedAtMs: millisecondsOf(item.inputStartedAt),
+    createdAtMs: millisecondsOf(item.outputCreatedAt),
     origin: OutputOrigin.CONTAINER,
   });
   await container.send({ kind: "output", containerId: container.containerId, output });
