@@ -1,7 +1,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { CallInfo } from "@squall/grpc/handler";
 import { AttemptSchema, OutputSchema } from "@squall/protocol/agent";
-import { FunctionPutOutputsRequestSchema, GenericResultSchema } from "@squall/protocol/modal";
+import { FunctionPutOutputsItemSchema, FunctionPutOutputsRequestSchema } from "@squall/protocol/modal";
 import { describe, expect, test } from "vitest";
 import type { OutboxItem } from "../outbox.ts";
 import { InputBroker } from "./input-broker.ts";
@@ -32,7 +32,8 @@ async function putOutput(output: { inputStartedAt?: number; outputCreatedAt?: nu
     stopAsked: () => {},
     claimInitFailure: () => true,
   };
-  const request = create(FunctionPutOutputsRequestSchema, { outputs: [{ inputId: "in-1", retryCount: 0, result: create(GenericResultSchema), ...output }] });
+  const item = create(FunctionPutOutputsItemSchema, { inputId: "in-1", retryCount: 0, result: {}, ...output });
+  const request = create(FunctionPutOutputsRequestSchema, { outputs: [item] });
   await localProcedures(() => container).functionPutOutputs(request, info);
   return sent;
 }
