@@ -96,6 +96,12 @@ export class DispatchEngine {
     return this.ownerOf(attempt) !== undefined;
   }
 
+  /** Whether this attempt is to end because its call was cancelled. */
+  isCancelling(attempt: Attempt): boolean {
+    const input = this.#state.inputs.get(attempt.inputId);
+    return input?.phase === "cancelling" && isSameAttempt(input, attempt);
+  }
+
   /** The call and workspace of the attempt's input while what it says counts (generator chunks); undefined otherwise. */
   ownerOf(attempt: Attempt): { readonly callId: Id<"functionCall">; readonly workspaceId: Id<"workspace"> } | undefined {
     const input = this.#state.inputs.get(attempt.inputId);

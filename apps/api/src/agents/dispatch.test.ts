@@ -301,6 +301,18 @@ test("cancelling ends what waits with a text, and tells the container what it ru
   expect(agents.cancelled.map(({ inputId }) => inputId)).toEqual(agents.deliveries.map(({ attempt }) => attempt.inputId));
 });
 
+test("an input that is cancelled while its payload is read is cancelled again when it is there", async () => {
+  const agents = new FakeAgents();
+  const calls = await start(agents);
+  const { workspace, functionId } = await workspaceWithFunction();
+  const { callId } = await submitCall({ ctx: contextOf(workspace), input: unary(functionId, new Uint8Array(300_000)), calls });
+  calls.inputsRequested(newContainer(), functionId, 1, 1n);
+  calls.cancelled(callId, { text: "The call was cancelled.", terminateContainers: false });
+  expect([agents.deliveries.length, agents.cancelled.length]).toEqual([0, 1]);
+  await expect.poll(() => agents.deliveries.length).toBe(1);
+  expect(agents.cancelled).toEqual(Array(2).fill(agents.deliveries[0]?.attempt));
+});
+
 test("a stopped app's calls all end, running ones too", async () => {
   const agents = new FakeAgents();
   const calls = await start(agents);

@@ -274,8 +274,15 @@ export class Dispatcher implements DispatchPort, CallEngine {
       if (input === undefined || !this.#engine.isCurrent(attempt)) continue;
       deliveries.push({ attempt, functionCallId: callId, input, invocationType: invocation, retryCount });
     }
-    if (deliveries.length === 0 || this.#options.agents().sendInputs(containerId, requestId, deliveries)) return;
-    this.#step({ type: "giveFailed", atMs: this.#nowMs, containerId, attempts: deliveries.map(({ attempt }) => attempt) });
+    if (deliveries.length === 0) return;
+    const attempts = deliveries.map(({ attempt }) => attempt);
+    if (!this.#options.agents().sendInputs(containerId, requestId, deliveries)) {
+      this.#step({ type: "giveFailed", atMs: this.#nowMs, containerId, attempts });
+      return;
+    }
+    // Cancelled while their payloads were read: the word came before the inputs, and meant nothing to their worker.
+    const cancelled = attempts.filter((attempt) => this.#engine.isCancelling(attempt));
+    if (cancelled.length > 0) this.#options.agents().cancelInputs(containerId, cancelled, false);
   }
 
   #demandChanged(functionId: Id<"function">): void {
