@@ -20,6 +20,8 @@ import type { AgentPort, AttemptKey, DispatchPort, InputDelivery } from "./ports
 export const heartbeatIntervalMs = 5_000;
 const helloPatienceMs = 10_000;
 const maxNameLength = 128;
+// One message that is larger than the transport takes would end the Link, and again after every reconnect.
+const maxInputsMessageBytes = 32 << 20;
 
 export interface GatewayOptions {
   readonly deps: Pick<ServiceDeps, "db" | "clock" | "random" | "log">;
@@ -65,7 +67,8 @@ export class Gateway implements AgentPort, WorkerLinks {
     const { cluster } = this.#options;
     const container = cluster.state.containers.get(containerId);
     if (container === undefined || container.stop !== undefined) return false;
-    const sent = this.send(container.workerId, { case: "inputs", value: { containerId, requestId, inputs: inputs.map(inputMessage) } });
+    const messages = inMessages(inputs, maxInputsMessageBytes).map((some) => some.map(inputMessage));
+    const sent = messages.every((some) => this.send(container.workerId, { case: "inputs", value: { containerId, requestId, inputs: some } }));
     if (sent)
       cluster.state.inputsGiven(
         containerId,
@@ -242,6 +245,21 @@ async function firstMessage(incoming: AsyncIterator<AgentMessage>): Promise<Hell
   if (first === undefined) throw new GrpcError(statusCode.deadlineExceeded, "a Link begins with Hello");
   if (first.done || first.value.message.case !== "hello") throw new GrpcError(statusCode.failedPrecondition, "a Link begins with Hello");
   return first.value.message.value;
+}
+
+/** The inputs in order, cut where a message would exceed `maxBytes`; a single larger one goes alone. */
+export function inMessages<Each extends { readonly input: Uint8Array }>(inputs: readonly Each[], maxBytes: number): Each[][] {
+  const messages: Each[][] = [];
+  let roomBytes = 0;
+  for (const each of inputs) {
+    roomBytes -= each.input.length;
+    if (roomBytes < 0 || messages.length === 0) {
+      messages.push([]);
+      roomBytes = maxBytes - each.input.length;
+    }
+    messages.at(-1)?.push(each);
+  }
+  return messages;
 }
 
 function attemptMessage({ inputId, epoch, counter }: AttemptKey) {

@@ -16,10 +16,16 @@ import type { InputToSubmit } from "@squall/services/function-call/prepare-input
 import type { StoredChunk } from "@squall/services/function-call/read-chunks";
 import { decodeResult } from "./result.ts";
 
+/** Clients send what is larger than 2 MiB as a blob. Far below what a message may have, since inputs go on to workers in one. */
+const maxInputBytes = 16 << 20;
+
 /** The input itself stays the client's message, unread: fields that we do not know reach the container. */
 export function inputToSubmit({ idx, input }: FunctionPutInputsItem): InputToSubmit {
   if (input === undefined) throw new ServiceError("invalidArgument", `Input ${idx} is empty.`);
-  return { idx, payload: toBinary(FunctionInputSchema, input) };
+  const payload = toBinary(FunctionInputSchema, input);
+  if (payload.length > maxInputBytes)
+    throw new ServiceError("invalidArgument", `Input ${idx} has ${payload.length} bytes; more than ${maxInputBytes} travel as a blob.`);
+  return { idx, payload };
 }
 
 /** `retry_count` is always 0: retries happen here, and the client drops an output whose count is not its own. */
