@@ -32,7 +32,7 @@ async function putOutput(output: { inputStartedAt?: number; outputCreatedAt?: nu
     stopAsked: () => {},
     claimInitFailure: () => true,
   };
-  const item = create(FunctionPutOutputsItemSchema, { inputId: "in-1", retryCount: 0, result: {}, ...output });
+  const item = Object.assign(create(FunctionPutOutputsItemSchema, { inputId: "in-1", retryCount: 0, result: {} }), output);
   const request = create(FunctionPutOutputsRequestSchema, { outputs: [item] });
   await localProcedures(() => container).functionPutOutputs(request, info);
   return sent;
