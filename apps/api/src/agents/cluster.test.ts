@@ -1,11 +1,11 @@
-import { fromBinary } from "@bufbuild/protobuf";
-import { ContainerState, ExitReason } from "@squall/protocol/agent";
+import { create, fromBinary } from "@bufbuild/protobuf";
+import { AgentMessageSchema, ContainerState, ExitReason } from "@squall/protocol/agent";
 import { ContainerArgumentsSchema } from "@squall/protocol/modal";
 import { disconnectApp } from "@squall/services/app/disconnect";
 import { updateScaling } from "@squall/services/function/scaling";
 import { type TestDatabase, testDatabase } from "@squall/testkit/test-database";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
-import { ClusterStack } from "../../test/cluster-stack.ts";
+import { ClusterStack, workerToken } from "../../test/cluster-stack.ts";
 
 let database: TestDatabase;
 let stack: ClusterStack;
@@ -137,6 +137,19 @@ test("a second Link of the same worker replaces the first", async () => {
   expect(first.lastError).toMatchObject({ message: expect.stringContaining("connected again") });
   expect(stack.running.gateway.connectedWorkers).toBe(1);
   expect(stack.running.gateway.sessionOf(welcome.session)).toMatchObject({ workerId: welcome.workerId });
+});
+
+test("a Link that is gone before it is welcomed does not replace the one that came after it", async () => {
+  stack = await ClusterStack.start(database);
+  const worker = stack.worker({ name: "impatient" });
+  const welcome = await worker.connect();
+  async function* oldHello() {
+    yield create(AgentMessageSchema, { message: { case: "hello", value: { workerToken, workerName: "impatient" } } });
+  }
+  const old = stack.running.gateway.link(oldHello(), { signal: AbortSignal.abort() });
+  await expect(old.next()).rejects.toMatchObject({ code: 1 });
+  expect(stack.running.gateway.sessionOf(welcome.session)).toMatchObject({ workerId: welcome.workerId });
+  expect(worker.lastError).toBeUndefined();
 });
 
 test("a worker that is silent for its lease is lost: its inputs run elsewhere, and what it still runs is killed when it returns", async () => {

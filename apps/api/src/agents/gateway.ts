@@ -52,7 +52,7 @@ export class Gateway implements AgentPort, WorkerLinks {
   async *link(messages: AsyncIterable<AgentMessage>, { signal }: Pick<CallInfo, "signal">): AsyncGenerator<ControlMessage> {
     const incoming = messages[Symbol.asyncIterator]();
     const hello = await firstMessage(incoming);
-    const session = await this.#open(hello);
+    const session = await this.#open(hello, signal);
     signal.addEventListener("abort", () => session.close(), { once: true });
     void this.#receiveAll(session, { incoming, hello });
     try {
@@ -101,7 +101,7 @@ export class Gateway implements AgentPort, WorkerLinks {
   }
 
   // ---- a Link's life
-  async #open(hello: Hello): Promise<LinkSession> {
+  async #open(hello: Hello, signal: AbortSignal): Promise<LinkSession> {
     const { deps, cluster } = this.#options;
     const tokenHash = await authenticateWorker({ deps, token: hello.workerToken });
     if (tokenHash === undefined) {
@@ -115,6 +115,8 @@ export class Gateway implements AgentPort, WorkerLinks {
       throw new GrpcError(statusCode.invalidArgument, "a worker needs a name of 1 to 128 characters");
     const description = { name: hello.workerName, tokenHash, agentVersion: hello.agentVersion, ...describeWorker(hello.inventory) };
     const worker = await registerWorker({ deps, input: description });
+    // While the database was slow the worker may have dialled again: what this Hello says is old, and must not replace the newer Link.
+    if (signal.aborted) throw new GrpcError(statusCode.cancelled, "the worker went away before it was welcomed");
     const session = new LinkSession(worker.workerId, (error) => deps.log.error({ err: error, workerId: worker.workerId }, "what a worker sent was not stored"));
     this.#byWorker.get(worker.workerId)?.close(new GrpcError(statusCode.aborted, "this worker has connected again"));
     this.#byWorker.set(worker.workerId, session);
