@@ -26,14 +26,22 @@ export function attemptFrom(attempt: Attempt | undefined): AttemptKey {
   return { inputId: idFrom("input", attempt.inputId), epoch: Number(attempt.epoch), counter: Number(attempt.counter) };
 }
 
+const maxDataFormat = 0x7fff; // the column's; the formats that there are end at 4
+
+/** A container says these numbers: one that the database refuses would leave its input without an end. */
+function storableMs(atMs: bigint): number {
+  const value = Number(atMs);
+  return Number.isSafeInteger(value) ? value : 0;
+}
+
 export function outputFrom(output: Output): ArrivedOutput {
   return {
     containerId: idFrom("container", output.containerId),
     attempt: attemptFrom(output.attempt),
     result: output.result,
-    dataFormat: output.dataFormat,
-    startedAtMs: Number(output.startedAtMs),
-    createdAtMs: Number(output.createdAtMs),
+    dataFormat: output.dataFormat <= maxDataFormat ? output.dataFormat : 0,
+    startedAtMs: storableMs(output.startedAtMs),
+    createdAtMs: storableMs(output.createdAtMs),
     origin: output.origin === OutputOrigin.TIMEOUT ? "timeout" : output.origin === OutputOrigin.CONTAINER_LOST ? "containerLost" : "container",
   };
 }
