@@ -9,7 +9,7 @@ import { GenericResult_GenericStatus, GenericResultSchema } from "@squall/protoc
 import { Cancellations } from "./container-gateway/cancellations.ts";
 import { InputBroker, type RunningInput, sameAttempt } from "./container-gateway/input-broker.ts";
 import type { GatewayContainer } from "./container-gateway/procedures.ts";
-import { noteDelivered, noteFinished } from "./container-state.ts";
+import { noteDelivered, noteFinished, rewriteHeldInputs } from "./container-state.ts";
 import type { Outbox, OutboxItem } from "./outbox.ts";
 
 export interface ContainerInputsOptions {
@@ -34,6 +34,7 @@ export interface ContainerInputsOptions {
 // After this a cancelled input that does not end takes its container with it (one input at a time only).
 const cancelGraceMs = 10_000;
 const maxTimerMs = 2 ** 31 - 1;
+const finishedPerRewrite = 1_024; // some 150 KB of lines
 
 export class ContainerInputs implements GatewayContainer {
   readonly broker: InputBroker;
@@ -42,6 +43,7 @@ export class ContainerInputs implements GatewayContainer {
   #deadlineTimer: NodeJS.Timeout | undefined;
   readonly #graceTimers = new Set<NodeJS.Timeout>();
   #hasInitFailure = false;
+  #finishedInputs = 0;
   #isClosed = false;
 
   constructor(options: ContainerInputsOptions) {
@@ -138,7 +140,14 @@ export class ContainerInputs implements GatewayContainer {
     if (!this.broker.find(inputId, undefined)) return;
     this.broker.finish(inputId);
     if (this.#isClosed) return;
-    noteFinished(this.#options.dir, inputId);
+    const { dir } = this.#options;
+    this.#finishedInputs++;
+    if (this.#finishedInputs % finishedPerRewrite !== 0) noteFinished(dir, inputId);
+    else
+      rewriteHeldInputs(
+        dir,
+        this.broker.held().filter((input) => input.deliveredAtMs !== undefined),
+      );
     if (this.broker.held().length === 0) this.#options.becameIdle();
   }
 

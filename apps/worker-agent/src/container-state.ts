@@ -1,8 +1,8 @@
 /**
  * What a restarted agent must know of a container that lives on: `state.json` in the container's folder, replaced whole, and `inputs`, to which a line is
- * appended for every input handed out (`+`) and answered (`-`). No secrets: the environment is not in it.
+ * appended for every input handed out (`+`) and answered (`-`), and which is written anew now and then. No secrets: the environment is not in it.
  */
-import { appendFileSync, readFileSync } from "node:fs";
+import { appendFileSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
@@ -56,10 +56,20 @@ function parseJson(text: string): unknown {
 
 /** Synchronous and not flushed to disk: it must survive the agent, not the machine (no container survives that). */
 export function noteDelivered(dir: string, inputs: readonly RunningInput[]): void {
-  const lines = inputs.map(
-    ({ attempt, functionCallId, retryCount }) => `+ ${attempt.inputId} ${attempt.epoch} ${attempt.counter} ${functionCallId} ${retryCount}\n`,
-  );
-  appendFileSync(join(dir, inputsFile), lines.join(""), { mode: 0o600 });
+  appendFileSync(join(dir, inputsFile), linesOf(inputs), { mode: 0o600 });
+}
+
+/** Drops the lines of what was answered: without it the file would grow with every input of a container's life. `held`: all that are handed out now. */
+export function rewriteHeldInputs(dir: string, held: readonly RunningInput[]): void {
+  const temporary = join(dir, `${inputsFile}.tmp`);
+  writeFileSync(temporary, linesOf(held), { mode: 0o600 });
+  renameSync(temporary, join(dir, inputsFile));
+}
+
+function linesOf(inputs: readonly RunningInput[]): string {
+  return inputs
+    .map(({ attempt, functionCallId, retryCount }) => `+ ${attempt.inputId} ${attempt.epoch} ${attempt.counter} ${functionCallId} ${retryCount}\n`)
+    .join("");
 }
 
 export function noteFinished(dir: string, inputId: string): void {
