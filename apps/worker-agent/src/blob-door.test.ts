@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
+import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type BlobDoor, blobTarget, startBlobDoor } from "./blob-door.ts";
 
@@ -42,5 +43,18 @@ describe("blob door", () => {
     expect(blobTarget("/blobs/..\\internal")).toBeUndefined();
     expect(blobTarget("//elsewhere/blobs/x")).toBeUndefined();
     expect(seen).toHaveLength(1);
+  });
+
+  test("one container cannot take all connections", async () => {
+    const from = (localAddress: string) => connect({ port: door.port, host: "127.0.0.1", localAddress }).on("error", () => {});
+    const greedy = Array.from({ length: 129 }, () => from("127.0.0.2"));
+    await Promise.race(greedy.map((socket) => once(socket, "close")));
+    expect(greedy.filter((socket) => socket.destroyed)).toHaveLength(1);
+    const other = from("127.0.0.3");
+    other.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+    expect(String((await once(other, "data"))[0])).toContain("404");
+    const closed = Promise.all(greedy.filter((socket) => !socket.destroyed).map((socket) => once(socket.destroy(), "close")));
+    other.destroy();
+    await closed;
   });
 });

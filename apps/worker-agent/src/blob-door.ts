@@ -3,7 +3,7 @@
  * URL is what admits; this door only keeps the rest of the api out of reach.
  */
 import { once } from "node:events";
-import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
+import { Agent, createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
 
 export interface BlobDoor {
@@ -13,15 +13,18 @@ export interface BlobDoor {
 
 const allowedMethods = new Set(["GET", "HEAD", "PUT", "POST"]);
 const maxConnections = 1024;
+// One container that opens connections and lets them rest must not lock the others out.
+const maxConnectionsPerContainer = 128;
 const idleTimeoutMs = 120_000;
 const passedHeaders = ["content-length", "content-type", "content-md5", "range", "if-match", "if-none-match"];
 
 export async function startBlobDoor({ address, port, apiUrl }: { address: string; port: number; apiUrl: string }): Promise<BlobDoor> {
-  const agent = new Agent({ keepAlive: true, maxSockets: 256 });
+  const agent = new Agent({ keepAlive: true, maxSockets: maxConnections });
   const server = createServer({ requestTimeout: 0 }, (incoming, outgoing) => {
     pass(incoming, outgoing, { apiUrl, agent }).catch(() => outgoing.destroy());
   });
   server.maxConnections = maxConnections;
+  limitPerAddress(server, maxConnectionsPerContainer);
   server.timeout = idleTimeoutMs;
   server.listen(port, address);
   await once(server, "listening");
@@ -34,6 +37,22 @@ export async function startBlobDoor({ address, port, apiUrl }: { address: string
       agent.destroy();
     },
   };
+}
+
+/** Further connections from an address that has `most` are closed at once. */
+function limitPerAddress(server: Server, most: number): void {
+  const openOf = new Map<string, number>();
+  server.on("connection", (socket) => {
+    const address = socket.remoteAddress ?? "";
+    const open = openOf.get(address) ?? 0;
+    if (open >= most) return void socket.destroy();
+    openOf.set(address, open + 1);
+    socket.once("close", () => {
+      const rest = (openOf.get(address) ?? 1) - 1;
+      if (rest > 0) openOf.set(address, rest);
+      else openOf.delete(address);
+    });
+  });
 }
 
 async function pass(incoming: IncomingMessage, outgoing: ServerResponse, { apiUrl, agent }: { apiUrl: string; agent: Agent }): Promise<void> {

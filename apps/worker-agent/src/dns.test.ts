@@ -42,6 +42,26 @@ describe("dns proxy", () => {
     upstream.close();
   });
 
+  test("a packet too short for a question is dropped, whatever a resolver would answer", async () => {
+    const upstream = createSocket("udp4");
+    upstream.bind(0, "127.0.0.1");
+    await once(upstream, "listening");
+    const asked: number[] = [];
+    upstream.on("message", (question, from) => {
+      asked.push(question.length);
+      upstream.send(Buffer.concat([question, Buffer.alloc(12)]), from.port, from.address);
+    });
+    const proxy = await startDnsProxy({ address: "127.0.0.1", port: 0, hostsPath, resolvPath, resolverPort: upstream.address().port });
+    const client = createSocket("udp4");
+    client.send(Buffer.alloc(1), proxy.port, "127.0.0.1");
+    client.send(Buffer.alloc(12, "q"), proxy.port, "127.0.0.1");
+    await once(client, "message");
+    expect(asked).toEqual([12]);
+    client.close();
+    await proxy.close();
+    upstream.close();
+  });
+
   test("passes a tcp question on, byte for byte", async () => {
     const upstream = createServer((socket) => socket.once("data", (data) => socket.end(data)));
     upstream.listen(0, "127.0.0.1");

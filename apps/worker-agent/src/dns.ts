@@ -28,6 +28,7 @@ const maxInFlight = 512;
 const maxInFlightPerContainer = 64;
 const maxTcp = 64;
 const questionTimeoutMs = 5_000;
+const headerBytes = 12;
 
 export async function startDnsProxy(options: DnsProxyOptions): Promise<DnsProxy> {
   const machine = new MachineNames(options.hostsPath ?? "/etc/hosts", options.resolvPath ?? "/etc/resolv.conf");
@@ -95,6 +96,7 @@ function serveUdp(udp: UdpSocket, machine: MachineNames, resolverPort: number): 
   const byAddress = new Map<string, number>();
   udp.on("error", () => {}); // a send to a namespace that is gone
   udp.on("message", (question, from) => {
+    if (question.length < headerBytes) return; // no question: its answer could not be told by its id
     const known = machine.answer(question);
     if (known) return udp.send(known, from.port, from.address);
     const ofContainer = byAddress.get(from.address) ?? 0;
@@ -140,7 +142,7 @@ function askOne(question: Buffer, { resolver, port, patienceMs }: { resolver: st
       socket.send(question);
     });
     socket.on("message", (answer) => {
-      if (answer.length >= 12 && answer.readUInt16BE(0) === question.readUInt16BE(0)) settle(answer);
+      if (answer.length >= headerBytes && answer.readUInt16BE(0) === question.readUInt16BE(0)) settle(answer);
     });
   });
 }
