@@ -17,11 +17,13 @@ export interface ApiStreams {
   calls(): ApiStream<CallFrame, CallFrame>;
 }
 
+// The control plane is trusted, and the first message of a Link names every container to start, with code and files: one that were refused would come again.
+const maxMessageBytes = 1 << 30;
 const keepAlive = { everyMs: 10_000, withinMs: 10_000 };
 
 export function openApiStreams(apiUrl: string): ApiStreams {
   const open = <I extends DescMessage, O extends DescMessage>(method: BidiMethod<I, O>): ApiStream<MessageInitShape<I>, MessageShape<O>> => {
-    const channel = new Channel({ url: apiUrl, keepAlive });
+    const channel = new Channel({ url: apiUrl, keepAlive, maxMessageBytes });
     return streamOf(channel, channel.duplex(method));
   };
   return { link: () => open(AgentLink.method.link), logs: () => open(AgentLink.method.logs), calls: () => open(AgentLink.method.calls) };

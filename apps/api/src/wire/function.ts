@@ -24,10 +24,15 @@ const defaultTimeoutSecs = 300;
 const defaultScaledownWindowSecs = 60;
 const maxSecs = 24 * 3600;
 const maxContainers = 100_000;
+/** Clients stop at 16 MiB. A definition goes on to workers in one message. */
+const maxDefinitionBytes = 20 << 20;
 
-/** The message as bytes, fields that we do not know included. */
+/** The message as bytes, fields that we do not know included. Throws `invalidArgument` when it is too large to be sent to a worker. */
 export function encodeFunction(definition: FunctionMessage): Uint8Array {
-  return toBinary(FunctionSchema$, definition);
+  const bytes = toBinary(FunctionSchema$, definition);
+  if (bytes.length > maxDefinitionBytes)
+    throw new ServiceError("invalidArgument", `The function's definition has ${bytes.length} bytes; it may have ${maxDefinitionBytes}.`);
+  return bytes;
 }
 
 /** The stored definition as a message. */
