@@ -42,6 +42,7 @@ export class ContainerInputs implements GatewayContainer {
   readonly #cancellations = new Cancellations();
   #deadlineTimer: NodeJS.Timeout | undefined;
   readonly #graceTimers = new Set<NodeJS.Timeout>();
+  #hasSaidHello = false;
   #hasInitFailure = false;
   #finishedInputs = 0;
   #isClosed = false;
@@ -77,8 +78,10 @@ export class ContainerInputs implements GatewayContainer {
     this.#finish(item.output.attempt.inputId);
   }
 
+  /** Only the first counts: a container may say it as often as it likes. */
   saidHello(): void {
-    this.#options.saidHello();
+    if (!this.#hasSaidHello) this.#options.saidHello();
+    this.#hasSaidHello = true;
   }
 
   askedForInputs(): void {
