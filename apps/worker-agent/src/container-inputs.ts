@@ -164,7 +164,7 @@ export class ContainerInputs implements GatewayContainer {
       createdAtMs: now,
       origin,
     });
-    void this.#options.outbox.add({ kind: "output", containerId: this.containerId, output });
+    this.#options.outbox.addNow({ kind: "output", containerId: this.containerId, output });
     this.#finish(input.inputId);
   }
 

@@ -54,6 +54,13 @@ describe("outbox", () => {
     expect(box.holds("ta-1")).toBe(false);
   });
 
+  test("an answer of the agent's own is kept at once, in a full box too", async () => {
+    const box = new Outbox();
+    await box.add(output("in-1", 33 << 20));
+    box.addNow(output("in-2"));
+    expect(box.unacknowledgedOutputs("ta-1").map((each) => each.attempt?.inputId)).toEqual(["in-1", "in-2"]);
+  });
+
   test("chunks can be awaited until they are stored, over a lost session too", async () => {
     const box = new Outbox();
     box.connect(() => {});

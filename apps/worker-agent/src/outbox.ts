@@ -45,10 +45,12 @@ export class Outbox {
   /** Resolves when the item is kept; waits while the box, or the container's part of it, is full. Items are sent in the order of the calls that resolved. */
   async add(item: OutboxItem, acknowledged?: () => void): Promise<void> {
     while (this.#bytes > maxBytes || this.#bytesOf(item.containerId) > maxContainerBytes) await new Promise<void>((resolve) => this.#roomWaiters.push(resolve));
-    const sizeBytes = itemBytes(item);
-    this.#entries.push({ item, sizeBytes, sequence: 0n, acknowledged });
-    this.#count(item.containerId, sizeBytes);
-    this.#scheduleFlush();
+    this.#keep(item, acknowledged);
+  }
+
+  /** Keeps an item of the agent's own, a few bytes that stand for an input, at once and whatever the box holds: an end that follows must not overtake it. */
+  addNow(item: OutboxItem): void {
+    this.#keep(item, undefined);
   }
 
   /** As `add`, but resolves when the control plane has stored the item: for what could not be had again. */
@@ -115,6 +117,13 @@ export class Outbox {
       } else send(numbered(entry.item, this.#sequence));
     }
     closeBatch();
+  }
+
+  #keep(item: OutboxItem, acknowledged: (() => void) | undefined): void {
+    const sizeBytes = itemBytes(item);
+    this.#entries.push({ item, sizeBytes, sequence: 0n, acknowledged });
+    this.#count(item.containerId, sizeBytes);
+    this.#scheduleFlush();
   }
 
   #bytesOf(containerId: string): number {
