@@ -13,6 +13,8 @@ export interface HttpDoorDeps extends BlobDoorDeps, Pick<ServiceDeps, "log"> {
   readonly table: HandlerTable;
   readonly onFault: OnHandlerFault;
   readonly health: () => unknown;
+  /** How long a caller may take to send the head of a request; 60 s but in tests. */
+  readonly headWithinMs?: number;
 }
 
 // A message in JSON is a person's or a script's; uploads go to /blobs.
@@ -29,7 +31,9 @@ export function createHttpDoor(deps: HttpDoorDeps): Server {
     ["/blobs/", (request, response) => serveBlob(request, response, deps)],
     ["/internal/objects/", (request, response) => serveInternalObject(request, response, deps)],
   ];
-  const server = createServer({ requestTimeout: 0, keepAliveTimeout: keepAliveTimeoutMs }, (request, response) => {
+  const headersTimeout = deps.headWithinMs ?? 60_000;
+  const timeouts = { requestTimeout: 0, headersTimeout, connectionsCheckingInterval: headersTimeout / 2, keepAliveTimeout: keepAliveTimeoutMs };
+  const server = createServer(timeouts, (request, response) => {
     response.on("error", () => {}); // the caller went away
     if (request.url === "/healthz") return answerJson(response, deps.health());
     const route = routes.find(([prefix]) => request.url?.startsWith(prefix))?.[1];
@@ -39,6 +43,7 @@ export function createHttpDoor(deps: HttpDoorDeps): Server {
       answerError(response, 500, { code: "internal", message: "internal error" });
     });
   });
+  server.emit("listening"); // a server that is handed its connections never listens, and looks after slow callers from that event on only
   return server;
 }
 

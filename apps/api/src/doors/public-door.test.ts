@@ -270,3 +270,16 @@ test("one byte at a time is recognised too, and garbage is dropped", async () =>
   garbage.write(Buffer.from([0x16, 0x03, 0x01, 0, 0, 0, 0, 0x0d, 0x0a, 0x0d, 0x0a]));
   await new Promise((resolve) => garbage.once("close", resolve).resume());
 });
+
+test("a caller that never ends the head of its request is dropped", async () => {
+  const blobUrls = new BlobUrls(new Uint8Array(32));
+  const impatient = new PublicDoor({ ...deps, table: new HandlerTable(), blobUrls, onFault: () => {}, health: () => ({}), headWithinMs: 200 });
+  const server = net.createServer((socket) => void impatient.accept(socket)).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  const slow = net.connect(typeof address === "object" && address ? address.port : 0, "127.0.0.1");
+  slow.write("GET /healthz HTTP/1.1\r\nx-slow: ");
+  expect(await text(slow)).toContain("408");
+  server.close();
+  await impatient.close(0);
+});
