@@ -1,10 +1,17 @@
 """Functions that cannot start: each fails in its own way."""
 
 import os
+import sys
 
 import modal
 
 app = modal.App("broken")
+
+def tell(*values):
+    """Prints the line that the test reads, in one piece: the logs of a run share the terminal with it."""
+    sys.stdout.write("\n" + " ".join(map(str, values)) + "\n")
+    sys.stdout.flush()
+
 
 if not modal.is_local() and os.environ.get("BREAK") == "import":
     raise ImportError("this module cannot be imported here")
@@ -40,9 +47,9 @@ class BadEnter:
 
 def show(call):
     try:
-        print("RESULT", call())
+        tell("RESULT", call())
     except BaseException as error:
-        print("ERROR", type(error).__name__, error)
+        tell("ERROR", type(error).__name__, error)
 
 
 @app.local_entrypoint()

@@ -9,6 +9,12 @@ import modal
 
 app = modal.App("calls")
 
+def tell(*values):
+    """Prints the line that the test reads, in one piece: the logs of a run share the terminal with it."""
+    sys.stdout.write("\n" + " ".join(map(str, values)) + "\n")
+    sys.stdout.flush()
+
+
 
 class OwnError(Exception):
     """Raised remotely, caught locally by its own type."""
@@ -120,31 +126,31 @@ class Counter:
 
 @app.local_entrypoint()
 def remote():
-    print("RESULT", square.remote(7), square.local(3))
+    tell("RESULT", square.remote(7), square.local(3))
 
 
 @app.local_entrypoint()
 def map_thousand():
     results = list(square.map(range(1000)))
-    print("RESULT", len(results), results == [i * i for i in range(1000)])
+    tell("RESULT", len(results), results == [i * i for i in range(1000)])
 
 
 @app.local_entrypoint()
 def map_with_exceptions():
     results = list(fail.map([1, 2], return_exceptions=True, wrap_returned_exceptions=False))
-    print("RESULT", [(type(r).__name__, r.code) for r in results])
+    tell("RESULT", [(type(r).__name__, r.code) for r in results])
 
 
 @app.local_entrypoint()
 def generator():
-    print("RESULT", list(count_up.remote_gen(50)) == list(range(50)))
+    tell("RESULT", list(count_up.remote_gen(50)) == list(range(50)))
 
 
 @app.local_entrypoint()
 def spawn_and_get():
     call = square.spawn(12)
     again = modal.FunctionCall.from_id(call.object_id)
-    print("RESULT", call.object_id[:3], call.get(timeout=60), again.get(timeout=60))
+    tell("RESULT", call.object_id[:3], call.get(timeout=60), again.get(timeout=60))
 
 
 @app.local_entrypoint()
@@ -153,7 +159,7 @@ def get_times_out():
     try:
         call.get(timeout=0.5)
     except TimeoutError as error:
-        print("RESULT", type(error).__name__)
+        tell("RESULT", type(error).__name__)
 
 
 @app.local_entrypoint()
@@ -161,12 +167,12 @@ def own_exception():
     try:
         fail.remote(42)
     except OwnError as error:
-        print("RESULT", type(error).__name__, error.code)
+        tell("RESULT", type(error).__name__, error.code)
 
 
 @app.local_entrypoint()
 def retries():
-    print("RESULT", third_time_lucky.remote())
+    tell("RESULT", third_time_lucky.remote())
 
 
 @app.local_entrypoint()
@@ -174,40 +180,40 @@ def retries_run_out():
     try:
         never_lucky.remote()
     except ValueError as error:
-        print("RESULT", error)
+        tell("RESULT", error)
 
 
 @app.local_entrypoint()
 def secret():
-    print("RESULT", read_secret.remote())
+    tell("RESULT", read_secret.remote())
 
 
 @app.local_entrypoint()
 def thirty_megabytes():
     data = os.urandom(30 << 20)
     result = reverse.remote(data)
-    print("RESULT", len(result), hashlib.sha256(result[::-1]).digest() == hashlib.sha256(data).digest())
+    tell("RESULT", len(result), hashlib.sha256(result[::-1]).digest() == hashlib.sha256(data).digest())
 
 
 @app.local_entrypoint()
 def nested():
-    print("RESULT", add_one_to_square.remote(6))
+    tell("RESULT", add_one_to_square.remote(6))
 
 
 @app.local_entrypoint()
 def recursive():
-    print("RESULT", fib.remote(6))
+    tell("RESULT", fib.remote(6))
 
 
 @app.local_entrypoint()
 def logs():
     speak.remote()
-    print("RESULT done")
+    tell("RESULT done")
 
 
 @app.local_entrypoint()
 def gpu():
-    print("RESULT", on_a_gpu.remote())
+    tell("RESULT", on_a_gpu.remote())
 
 
 @app.local_entrypoint()
@@ -220,7 +226,7 @@ def input_times_out():
     try:
         too_slow.remote()
     except modal.exception.FunctionTimeoutError as error:
-        print("RESULT", type(error).__name__, error)
+        tell("RESULT", type(error).__name__, error)
 
 
 @app.local_entrypoint()
@@ -231,12 +237,12 @@ def cancel():
     try:
         call.get(timeout=20)
     except BaseException as error:
-        print("RESULT", type(error).__name__, error)
+        tell("RESULT", type(error).__name__, error)
 
 
 @app.local_entrypoint()
 def cls():
-    print("RESULT", Counter().add.remote(2))
+    tell("RESULT", Counter().add.remote(2))
 
 
 @app.local_entrypoint()
@@ -258,4 +264,4 @@ def slow_map():
         seen.append(result)
         if len(seen) in (1, 100, 1000):
             print("SEEN", len(seen), flush=True)
-    print("RESULT", len(seen), sorted(seen) == list(range(1000)))
+    tell("RESULT", len(seen), sorted(seen) == list(range(1000)))
