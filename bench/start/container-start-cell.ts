@@ -4,12 +4,17 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { removeInstanceLeftovers } from "@squall/runtime/leftovers";
 import { openRuntime, type Runtime } from "@squall/runtime/runtime";
+import { idCount } from "@squall/runtime/spec/build";
+import { seccompProfile } from "@squall/runtime/spec/seccomp";
 import { quantile, type Round } from "../src/report.ts";
 
 export interface CellResult {
-  readonly p50: readonly { readonly parallel: number; readonly rounds: readonly Round[] }[];
+  readonly p50: readonly { readonly parallel: number; readonly peer: Peer; readonly rounds: readonly Round[] }[];
   readonly perSecond: readonly Round[];
 }
+
+/** `plain`: as `runc spec` writes it. `hardened`: with our filter, limits and a user namespace, which is what ours does. */
+export type Peer = "plain" | "hardened";
 
 /** Milliseconds from the request to the first instruction of the command; the container is removed when it resolves. */
 type Start = (id: string) => Promise<number>;
@@ -21,17 +26,22 @@ const place = { instance: "bench".padEnd(6, "s"), nativePath: native, runDir: jo
 
 makeTree();
 const runtime = await openRuntime({ ...place, blobPort: 4790, networkPoolSize: 24, scratchPoolSize: 24, onError: fail });
-const theirs = prepareRunc(runtime);
+const theirs = prepareRunc(runtime, "plain");
+const theirsHardened = prepareRunc(runtime, "hardened");
 const ours = prepareOurs(runtime);
-const p50 = [];
+const p50: CellResult["p50"][number][] = [];
 await burst(ours, 4, "warm");
 await burst(theirs, 4, "warm");
+await burst(theirsHardened, 4, "warm-h");
 for (const parallel of [1, 8, 20]) {
-  const rounds: Round[] = [];
+  const plain: Round[] = [];
+  const hardened: Round[] = [];
   for (let round = 0; round < roundCount; round++) {
-    rounds.push({ ours: await median(ours, parallel, `o${parallel}-${round}`), theirs: await median(theirs, parallel, `t${parallel}-${round}`) });
+    const own = await median(ours, parallel, `o${parallel}-${round}`);
+    plain.push({ ours: own, theirs: await median(theirs, parallel, `t${parallel}-${round}`) });
+    hardened.push({ ours: own, theirs: await median(theirsHardened, parallel, `h${parallel}-${round}`) });
   }
-  p50.push({ parallel, rounds });
+  p50.push({ parallel, peer: "plain", rounds: plain }, { parallel, peer: "hardened", rounds: hardened });
 }
 const perSecond: Round[] = [];
 for (let round = 0; round < 5; round++) perSecond.push({ ours: await rate(ours, `or${round}`), theirs: await rate(theirs, `tr${round}`) });
@@ -59,9 +69,9 @@ function prepareOurs(runtime: Runtime): Start {
   };
 }
 
-/** `runc spec` as it comes, but for the command and a terminal that nobody has. Started by the same small spawner as ours. */
-function prepareRunc(runtime: Runtime): Start {
-  const bundle = join(home, "bundle");
+/** `runc spec` as it comes, but for the command and a terminal that nobody has; hardened on demand. Started by the same small spawner as ours. */
+function prepareRunc(runtime: Runtime, peer: Peer): Start {
+  const bundle = join(home, `bundle-${peer}`);
   mkdirSync(bundle, { recursive: true });
   execFileSync("runc", ["spec", "--bundle", bundle]);
   const file = join(bundle, "config.json");
@@ -69,6 +79,7 @@ function prepareRunc(runtime: Runtime): Start {
   specification.root.path = tree;
   specification.process.args = ["/stamp"];
   specification.process.terminal = false;
+  if (peer === "hardened") harden(specification.linux);
   writeFileSync(file, JSON.stringify(specification));
   return async (id) => {
     const requestedAt = process.hrtime.bigint();
@@ -76,6 +87,14 @@ function prepareRunc(runtime: Runtime): Start {
     if (code !== 0) throw new Error(`runc: ${stderr}`);
     return sinceMs(requestedAt, stdout);
   };
+}
+
+/** What our containers have on top of `runc spec`: a user namespace, our list of system calls, limits of memory, processes and CPU. */
+function harden(linux: Record<string, unknown> & { namespaces: { type: string }[] }): void {
+  const ids = [{ containerID: 0, hostID: 1_000_000, size: idCount }];
+  linux.namespaces.push({ type: "user" });
+  const memory = { limit: 128 << 20, swap: 128 << 20 };
+  Object.assign(linux, { uidMappings: ids, gidMappings: ids, seccomp: seccompProfile(), resources: { memory, pids: { limit: 128 }, cpu: { shares: 1024 } } });
 }
 
 async function median(start: Start, parallel: number, name: string): Promise<number> {

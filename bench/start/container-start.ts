@@ -6,10 +6,13 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { buildNative, initProgram } from "@squall/native/build";
 import { type Row, summarise } from "../src/report.ts";
-import type { CellResult } from "./container-start-cell.ts";
+import type { CellResult, Peer } from "./container-start-cell.ts";
 
 const run = promisify(execFile);
-const peer = "runc run (plain: no user namespace, no filter, no limits)";
+const peers: Readonly<Record<Peer, string>> = {
+  plain: "runc run (plain: no user namespace, no filter, no limits)",
+  hardened: "runc run (hardened as ours: user namespace, our filter, our limits)",
+};
 
 /** Runs the measurement in a cell of private namespaces: both sides make mounts, cgroups and network devices. Needs root and runc. */
 export async function containerStartRows(say: (line: string) => void): Promise<Row[]> {
@@ -23,9 +26,11 @@ export async function containerStartRows(say: (line: string) => void): Promise<R
     const { stdout } = await run("unshare", cell, { timeout: 170_000, killSignal: "SIGKILL", maxBuffer: 16 << 20 });
     const { p50, perSecond } = parseResult(stdout);
     return [
-      ...p50.map(({ parallel, rounds }) => summarise({ metric: "p50_ms", case: `vs runc run, ${parallel} at once, request to user main`, peer }, rounds)),
+      ...p50.map(({ parallel, peer, rounds }) =>
+        summarise({ metric: "p50_ms", case: `vs runc run ${peer}, ${parallel} at once, request to user main`, peer: peers[peer] }, rounds),
+      ),
       summarise(
-        { metric: "containers_per_s", case: "vs runc run, 8 at a time, from request to all removed, pools refilled", peer, better: "higher" },
+        { metric: "containers_per_s", case: "vs runc run, 8 at a time, from request to all removed, pools refilled", peer: peers.plain, better: "higher" },
         perSecond,
       ),
     ];
